@@ -1,0 +1,1 @@
+"""The views as built JavaScript, for every place that shows them."""

@@ -1,0 +1,121 @@
+"""The researchers' and owners' routes, behind JupyterHub's login. There is none that approves."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import StreamingResponse
+
+from synthema_core.errors import InvalidInput, NotFound
+from synthema_core.plan import Plan
+from synthema_core.request import TERMINAL
+from synthema_core.request_record import RequestRecord
+from synthema_hub.service.changes import wait
+from synthema_hub.service.login import OPERATE, READ, REVIEW, SUBMIT, Login, login_of, needs
+from synthema_hub.service.routes_sites import Body, Fed
+from synthema_hub.service.views import request_view, site_view, trail_view
+
+_HEARTBEAT_SECONDS = 15.0
+_LONGEST_NAME = 80
+
+Reader = Annotated[dict[str, Any], Depends(needs(READ))]
+Researcher = Annotated[dict[str, Any], Depends(needs(SUBMIT))]
+LoginHere = Annotated[Login, Depends(login_of)]
+routes = APIRouter(prefix="/api")
+
+
+def may_see(record: RequestRecord, user: dict[str, Any], login: Login) -> bool:
+    """A Request is seen by its author, and in the queue by data owners and operators."""
+    return record.plan.requester == user["name"] or login.may(REVIEW, user) or login.may(OPERATE, user)
+
+
+def visible_record(identifier: str, user: Reader, federation: Fed, login: LoginHere) -> RequestRecord:
+    record = federation.requests.get(identifier)
+    if not may_see(record, user, login):
+        raise NotFound(f"There is no request '{identifier}'.", "See `%fed status` for yours.")
+    return record
+
+
+Visible = Annotated[RequestRecord, Depends(visible_record)]
+
+
+@routes.get("/me")
+def me(user: Reader) -> dict[str, Any]:
+    return {"name": user["name"], "groups": user.get("groups", []), "scopes": user.get("scopes", [])}
+
+
+@routes.get("/sites")
+def sites(_: Reader, federation: Fed) -> list[dict[str, Any]]:
+    members = federation.membership
+    return [site_view(site, online=members.is_online(site.name)) for site in members.sites()]
+
+
+@routes.get("/catalogue")
+def catalogue(_: Reader, federation: Fed) -> list[dict[str, Any]]:
+    return [card.to_dict() for card in federation.membership.cards()]
+
+
+@routes.post("/requests", status_code=201)
+def submit(user: Researcher, federation: Fed, body: Body) -> dict[str, Any]:
+    name = str(body.get("name") or "")[:_LONGEST_NAME]
+    if "plan" not in body:
+        raise InvalidInput("A request is a Plan and a name.")
+    plan = Plan.from_dict(body["plan"])
+    identifier = federation.requests.submit(plan, name, user["name"], federation.membership.cards())
+    return request_view(federation.requests.get(identifier), None)
+
+
+@routes.get("/requests")
+def requests(
+    user: Reader, federation: Fed, login: LoginHere, limit: Annotated[int, Query(ge=1, le=500)] = 100
+) -> list[dict[str, Any]]:
+    """The newest Requests that the caller may see, newest first."""
+    seen = [record for record in federation.requests.all() if may_see(record, user, login)]
+    return [request_view(record, federation.jobs.progress(record.request.id)) for record in reversed(seen[-limit:])]
+
+
+@routes.get("/requests/{identifier}")
+def one_request(record: Visible, federation: Fed) -> dict[str, Any]:
+    view = request_view(record, federation.jobs.progress(record.request.id))
+    return {**view, "plan": record.plan.to_dict(), "trail": trail_view(record)}
+
+
+@routes.post("/requests/{identifier}/withdrawal")
+def withdraw(identifier: str, user: Researcher, federation: Fed) -> dict[str, Any]:
+    federation.requests.withdraw(identifier, user["name"])
+    return request_view(federation.requests.get(identifier), None)
+
+
+@routes.get("/requests/{identifier}/release")
+def release(record: Visible) -> dict[str, Any]:
+    for event in record.events:
+        if "release" in event.detail:
+            return dict(event.detail["release"])  # type: ignore[arg-type]
+    raise NotFound(
+        f"The request '{record.request.id}' has no release: it is {record.request.status}.", "Wait with `%fed follow`."
+    )
+
+
+@routes.get("/requests/{identifier}/events")
+async def events(record: Visible, federation: Fed) -> StreamingResponse:
+    """Server-sent events: the Request's view now and at every change, until it has ended."""
+
+    async def stream() -> AsyncIterator[str]:
+        last = None
+        async with federation.changes.listening() as rung:
+            while True:
+                current = await asyncio.to_thread(federation.requests.get, record.request.id)
+                view = request_view(current, federation.jobs.progress(record.request.id))
+                yield ": still here\n\n" if view == last else f"data: {json.dumps(view)}\n\n"
+                last = view
+                if current.request.status in TERMINAL:
+                    return
+                await wait(rung, _HEARTBEAT_SECONDS)
+
+    return StreamingResponse(
+        stream(), media_type="text/event-stream", headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    )

@@ -1,0 +1,157 @@
+"""A site's rules for a Plan, checked when it arrives and again at the moment of the claim. Pure: facts go in.
+
+Each rule raises Refused with its name; the name is all that the other side learns besides the sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from synthema_core.analyses import from_plan
+from synthema_core.analyses.base import Analysis
+from synthema_core.errors import Refused, SynthemaError
+from synthema_core.plan import Mode, Participant, Plan
+from synthema_core.policy import DatasetPolicy, Policy
+from synthema_core.schemas import Schema
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetFacts:
+    """What a site knows of the newest version of one of its Datasets.
+
+    Parameters
+    ----------
+    patients
+        How many there are. Private: used only by exact mode's rules, never told.
+    """
+
+    name: str
+    version: int
+    schema: Schema
+    commitment: str
+    patients: int
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFacts:
+    """What a site knows of itself, and the identity keys under which it first met the others."""
+
+    site: str
+    identity: str
+    engine: str
+    datasets: Mapping[str, DatasetFacts]
+    policy: Policy
+    known_identities: Mapping[str, str]
+
+
+def admit(plan: Plan, facts: SiteFacts) -> Analysis:
+    """The Plan's analysis, if every rule of this site allows it to be asked.
+
+    Raises
+    ------
+    Refused
+        Naming the first rule that forbids it.
+    """
+    participant = _named_as(plan, facts)
+    dataset = _dataset_of(participant, facts)
+    limits = facts.policy.for_dataset(dataset.name)
+    _check_engine(plan, facts)
+    _check_limits(plan, limits)
+    analysis = _analysis_of(plan, dataset.schema)
+    if plan.mode is Mode.EXACT:
+        _check_exact(analysis, plan, limits, dataset)
+    else:
+        _check_private(plan, limits)
+    return analysis
+
+
+def _named_as(plan: Plan, facts: SiteFacts) -> Participant:
+    try:
+        participant = plan.participant(facts.site)
+    except SynthemaError:
+        raise Refused("The Plan does not name this site.", rule="participants") from None
+    if participant.identity != facts.identity:
+        raise Refused("The Plan names another identity key for this site.", rule="identity")
+    for site, identity in plan.identities.items():
+        if facts.known_identities.get(site, identity) != identity:
+            raise Refused(
+                f"The Plan shows another identity key for '{site}' than the one this site knows.",
+                "If that site has a new key, its steward and yours should confirm it by telephone.",
+                rule="known-identities",
+            )
+    return participant
+
+
+def _dataset_of(participant: Participant, facts: SiteFacts) -> DatasetFacts:
+    dataset = facts.datasets.get(participant.dataset)
+    if dataset is None:
+        raise Refused("The Plan asks about a dataset this site does not have.", rule="dataset")
+    if (participant.version, participant.commitment) != (dataset.version, dataset.commitment):
+        raise Refused("The dataset has another version or content now.", "Plan again.", rule="dataset-version")
+    return dataset
+
+
+def _check_engine(plan: Plan, facts: SiteFacts) -> None:
+    if plan.engine != facts.engine:
+        raise Refused("The Plan was made for another engine version.", "Plan again.", rule="engine")
+
+
+def _check_limits(plan: Plan, limits: DatasetPolicy) -> None:
+    if limits.analyses and plan.analysis not in limits.analyses:
+        raise Refused(f"This site does not offer '{plan.analysis}' on this dataset.", rule="analyses")
+    if plan.output.min_patients < limits.min_patients:
+        raise Refused("The Plan's min_patients is below this site's.", "Plan again.", rule="min_patients")
+    if max(plan.output.min_sites, limits.min_sites) > len(plan.sites) or plan.output.min_sites < limits.min_sites:
+        raise Refused("The Plan's sums would be over fewer sites than this site wants.", "Ask more.", rule="min_sites")
+
+
+def _analysis_of(plan: Plan, schema: Schema) -> Analysis:
+    if plan.schema != schema.digest:
+        raise Refused("The Plan was made for another schema.", "Plan again.", rule="schema")
+    try:
+        analysis = from_plan(plan.analysis, plan.parameters)
+        analysis.check_against(schema)
+    except Refused:
+        raise
+    except SynthemaError as error:
+        raise Refused(
+            f"The Plan's parameters do not hold here: {error.message}", error.hint, rule="parameters"
+        ) from None
+    if analysis.private != (plan.mode is Mode.PRIVATE):
+        raise Refused("The Plan's mode is not its analysis's.", rule="mode")
+    if analysis.layout != plan.layout:
+        raise Refused("The Plan declares another layout than its analysis has.", rule="layout")
+    return analysis
+
+
+def _check_exact(analysis: Analysis, plan: Plan, limits: DatasetPolicy, dataset: DatasetFacts) -> None:
+    if not limits.exact:
+        raise Refused("This site allows no exact sums on this dataset.", "Ask a private analysis.", rule="exact")
+    if dataset.patients < limits.min_patients:
+        raise Refused("The dataset has too few patients for exact sums.", rule="min_patients")
+    exact_times = bool(getattr(analysis, "exact_times", False))
+    if exact_times and limits.exact_times:
+        return
+    step = getattr(analysis, "step", None)
+    if step is not None and step < limits.min_time_step:
+        raise Refused(
+            f"The time grid is finer than the {limits.min_time_step:g} this site allows.",
+            f"Use --step {limits.min_time_step:g}.",
+            rule="min_time_step",
+        )
+    if plan.layout.length * analysis.max_rounds > limits.max_numbers_per_patient * dataset.patients:
+        raise Refused(
+            "The Plan would release more numbers than this site allows for so few patients.",
+            "Use a coarser grid, fewer groups or fewer covariates.",
+            rule="max_numbers_per_patient",
+        )
+
+
+def _check_private(plan: Plan, limits: DatasetPolicy) -> None:
+    if plan.privacy is not None and plan.privacy.epsilon > limits.epsilon_per_request:
+        raise Refused(
+            f"The Plan's epsilon is above the {limits.epsilon_per_request:g} this site allows for one request.",
+            f"Use --epsilon {limits.epsilon_per_request:g}.",
+            rule="epsilon_per_request",
+        )

@@ -1,0 +1,14 @@
+"""What a Plan costs: its mechanism, found from the declared target, the same at the site and at the hub."""
+
+from __future__ import annotations
+
+from synthema_core.analyses.base import Analysis
+from synthema_core.plan import Plan
+from synthema_core.privacy.mechanisms import DiscreteGaussian, calibrate
+
+
+def mechanism_of(plan: Plan, analysis: Analysis) -> DiscreteGaussian | None:
+    """The noise each site adds to every value of its Contribution; None for exact Plans."""
+    if plan.privacy is None:
+        return None
+    return calibrate(plan.privacy.epsilon, plan.privacy.delta, analysis.sensitivity)

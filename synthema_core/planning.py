@@ -1,0 +1,107 @@
+"""From a researcher's words and the sites' Cards to a Plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from synthema_core import moments
+from synthema_core.analyses import find
+from synthema_core.card import Card
+from synthema_core.errors import InvalidInput, InvalidPlan, NotFound
+from synthema_core.plan import SMALLEST_FEDERATION, Mode, OutputPolicy, Participant, Plan, PrivacyTarget
+
+DEFAULT_DELTA = 1e-6
+_VALID_DAYS = 30
+
+
+def select_cards(cards: Iterable[Card], dataset: str, sites: Sequence[str] = ()) -> list[Card]:
+    """The newest Card of `dataset` at each named site (all that have it, where none is named)."""
+    offered = list(cards)
+    newest: dict[str, Card] = {}
+    for card in offered:
+        if card.dataset == dataset and card.version >= newest.get(card.site, card).version:
+            newest[card.site] = card
+    if not newest:
+        names = sorted({card.dataset for card in offered})
+        raise NotFound(
+            f"No site offers a dataset '{dataset}'.", f"Offered are {', '.join(names)}." if names else "Ask the sites."
+        )
+    missing = sorted(set(sites) - newest.keys())
+    if missing:
+        raise NotFound(f"The site '{missing[0]}' does not offer '{dataset}'.", f"It is at {', '.join(sorted(newest))}.")
+    return [newest[site] for site in sorted(sites or newest)]
+
+
+def _shared(cards: Sequence[Card], what: str, values: Sequence[str]) -> str:
+    if len(set(values)) != 1:
+        sites = ", ".join(card.site for card in cards)
+        raise InvalidPlan(
+            f"The sites {sites} do not share one {what}.", "Ask only sites that do, or their engineers to update."
+        )
+    return values[0]
+
+
+def _strictest(cards: Sequence[Card], limit: str) -> int:
+    values = [value for card in cards if isinstance(value := card.policy.get(limit), int)]
+    return max(values, default=0)
+
+
+def make_plan(
+    analysis: str,
+    options: Mapping[str, str],
+    cards: Sequence[Card],
+    *,
+    requester: str,
+    purpose: str,
+    now: datetime,
+    epsilon: float | None = None,
+    delta: float | None = None,
+    supersedes: str = "",
+) -> Plan:
+    """The Plan of that question to the sites of these Cards, under the strictest of their limits.
+
+    Parameters
+    ----------
+    options
+        As typed: ``{"time": "survival_days", ...}``; see the analysis.
+    epsilon, delta
+        The cost of a private analysis; refused for an exact one.
+
+    Raises
+    ------
+    NotFound, InvalidInput, InvalidPlan
+        One sentence and a hint.
+    """
+    if len(cards) < SMALLEST_FEDERATION:
+        raise InvalidPlan(
+            f"A secure sum needs at least {SMALLEST_FEDERATION} sites, and {len(cards)} were chosen.", "Ask more sites."
+        )
+    schema_digest = _shared(cards, "schema", [card.schema.digest for card in cards])
+    engine = _shared(cards, "engine version", [card.engine for card in cards])
+    kind = find(analysis)
+    question = kind.from_options(options, cards[0].schema)
+    if not kind.private and epsilon is not None:
+        raise InvalidInput(f"'{analysis}' is exact: it has no epsilon.", "Leave --epsilon out.")
+    privacy = PrivacyTarget(epsilon or 1.0, delta or DEFAULT_DELTA) if kind.private else None
+    return Plan(
+        analysis=analysis,
+        parameters=question.parameters(),
+        mode=Mode.PRIVATE if kind.private else Mode.EXACT,
+        engine=engine,
+        schema=schema_digest,
+        layout=question.layout,
+        participants=tuple(
+            Participant(card.site, card.identity, card.dataset, card.version, card.commitment) for card in cards
+        ),
+        output=OutputPolicy(
+            min_patients=max(1, _strictest(cards, "min_patients")),
+            min_sites=max(SMALLEST_FEDERATION, _strictest(cards, "min_sites")),
+        ),
+        requester=requester,
+        purpose=purpose,
+        created_at=moments.spell(now),
+        expires_at=moments.spell(now + timedelta(days=_VALID_DAYS)),
+        privacy=privacy,
+        supersedes=supersedes,
+    )

@@ -1,0 +1,31 @@
+"""Trying a Plan on Mocks: the same code, layout and rounds as the real Job, on rows made from the schema alone."""
+
+from __future__ import annotations
+
+from synthema_core.analyses import from_plan
+from synthema_core.analyses.base import Done, Sums
+from synthema_core.analyses.conduct import conduct
+from synthema_core.mock import mock_rows
+from synthema_core.plan import Plan
+from synthema_core.schemas import Schema
+from synthema_core.secure_sum.layout import Floats
+
+_PATIENTS_PER_MOCK = 60
+
+
+def rehearse(plan: Plan, schema: Schema) -> tuple[Done, int]:
+    """The Plan's result on one Mock a site, without noise (there is nobody to protect); and its Rounds.
+
+    Raises
+    ------
+    RoundFailed, Refused
+        What the real Job would raise for the same kind of rows.
+    """
+    analysis = from_plan(plan.analysis, plan.parameters)
+    mocks = [mock_rows(schema, _PATIENTS_PER_MOCK, seed) for seed, _ in enumerate(plan.participants)]
+
+    def ask(_round: int, values: Floats) -> Sums:
+        ring = sum(plan.layout.quantise(analysis.contribution(rows, values)) for rows in mocks)
+        return Sums(plan.layout.dequantise(ring), len(mocks), min_patients=plan.output.min_patients)  # type: ignore[arg-type]
+
+    return conduct(analysis, ask)

@@ -1,0 +1,87 @@
+"""What hub and sites say to each other during a Job: a kind, a small JSON body, at most one array.
+
+Flower carries these; each zone's `federated/` turns them into Flower's records and back.
+
+==========  ===========================================  =====================================
+kind        body                                         array
+==========  ===========================================  =====================================
+open        job, request, plan_digest                    -
+announced   announcement                                 -
+round       job, round, roster (with the first round)    the Round's input, float64
+masked      job, round                                   the masked Contribution, uint64
+close       job                                          -
+closed      job                                          -
+refused     error (its wire form)                        -
+==========  ===========================================  =====================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthema_core.canonical import Json
+from synthema_core.errors import IntegrityFailure
+
+Array: TypeAlias = "NDArray[np.float64] | NDArray[np.uint64]"
+
+
+class Kind(StrEnum):
+    OPEN = "open"
+    ANNOUNCED = "announced"
+    ROUND = "round"
+    MASKED = "masked"
+    CLOSE = "close"
+    CLOSED = "closed"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class JobMessage:
+    """One message of a Job."""
+
+    kind: Kind
+    body: Mapping[str, Any] = field(default_factory=dict)
+    array: Array | None = None
+
+    def text(self, key: str) -> str:
+        """The string at `key`, or IntegrityFailure."""
+        value = self.body.get(key)
+        if not isinstance(value, str):
+            raise IntegrityFailure(f"A '{self.kind}' message lacks its '{key}'.")
+        return value
+
+    def count(self, key: str) -> int:
+        """The whole number at `key`, or IntegrityFailure."""
+        value = self.body.get(key)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise IntegrityFailure(f"A '{self.kind}' message lacks its '{key}'.")
+        return value
+
+    def values(self) -> NDArray[np.float64]:
+        """The Round's input, or IntegrityFailure."""
+        if self.array is None or self.array.dtype != np.float64 or self.array.ndim != 1:
+            raise IntegrityFailure("A round's input must be one row of float64.")
+        return self.array  # type: ignore[return-value]
+
+    def ring(self) -> NDArray[np.uint64]:
+        """The masked Contribution, or IntegrityFailure."""
+        if self.array is None or self.array.dtype != np.uint64 or self.array.ndim != 1:
+            raise IntegrityFailure("A masked contribution must be one row of uint64.")
+        return self.array  # type: ignore[return-value]
+
+
+def header(message: JobMessage) -> dict[str, Json]:
+    return {"kind": message.kind.value, "body": dict(message.body)}
+
+
+def from_header(data: Any, array: Array | None) -> JobMessage:
+    try:
+        return JobMessage(Kind(data["kind"]), dict(data["body"]), array)
+    except (TypeError, ValueError, KeyError):
+        raise IntegrityFailure("A message of a Job cannot be read.") from None
