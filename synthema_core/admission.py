@@ -130,11 +130,9 @@ def _check_exact(analysis: Analysis, plan: Plan, limits: DatasetPolicy, dataset:
         raise Refused("This site allows no exact sums on this dataset.", "Ask a private analysis.", rule="exact")
     if dataset.patients < limits.min_patients:
         raise Refused("The dataset has too few patients for exact sums.", rule="min_patients")
-    exact_times = bool(getattr(analysis, "exact_times", False))
-    if exact_times and limits.exact_times:
+    if analysis.exact_times and limits.exact_times:
         return
-    step = getattr(analysis, "step", None)
-    if step is not None and step < limits.min_time_step:
+    if analysis.time_step is not None and analysis.time_step < limits.min_time_step:
         raise Refused(
             f"The time grid is finer than the {limits.min_time_step:g} this site allows.",
             f"Use --step {limits.min_time_step:g}.",

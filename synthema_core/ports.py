@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from synthema_core.analyses.base import Rows
 from synthema_core.journal import Draft, Entry, Head
@@ -64,8 +64,8 @@ class JobWorker(Protocol):
         """Make the Job's mask key; return its public half (hexadecimal)."""
         ...
 
-    def answer(self, round_index: int, values: Floats) -> Ring:
-        """The masked Contribution to this Round."""
+    def answer(self, round_index: int, values: Floats, roster: Mapping[str, Any] | None) -> Ring:
+        """The masked Contribution to this Round; with the first one comes the roster of all sites' mask keys."""
         ...
 
     def close(self) -> None: ...

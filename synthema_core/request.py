@@ -202,3 +202,9 @@ def diagram() -> str:
         lines.append(f"    {source} --> {target}: {verb} ({', '.join(sorted(roles))})")
     lines += [f"    {status} --> [*]" for status in Status if status in TERMINAL]
     return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(diagram())

@@ -17,7 +17,10 @@ from synthema_core.schemas import Schema
 from synthema_core.secure_sum.layout import Floats, Layout
 
 Rows: TypeAlias = Mapping[str, NDArray[Any]]
-"""Columns by name, each (n,). Numbers and booleans are float64 with NaN for missing; categories are codes (str, '' missing)."""
+"""Columns by name, each (n,).
+
+Numbers and booleans are float64 with NaN for missing; categories are codes (str, '' for missing).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,16 @@ class Analysis(Protocol):
     @property
     def sensitivity(self) -> float:
         """L2 norm, in ring steps, by which one patient can change a contribution. Meaningful if `private`."""
+        ...
+
+    @property
+    def exact_times(self) -> bool:
+        """Whether times leave the sites uncoarsened; only where a site's Policy allows it."""
+        ...
+
+    @property
+    def time_step(self) -> float | None:
+        """Width of the time grid on which counts leave the sites; None where none do."""
         ...
 
     def cohort_size(self, rows: Rows) -> int:

@@ -1,0 +1,16 @@
+"""The datasite's verbs: `synthema datasite init | steward | join | ingest | serve | review`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from synthema_datasite.cli import review, site
+
+
+def verbs(commands: Any) -> None:
+    """Add the datasite's verbs to the `synthema` command."""
+    datasite = commands.add_parser("datasite", help="a hospital's data server").add_subparsers(
+        title="verbs", metavar="VERB", required=True
+    )
+    site.verbs(datasite)
+    review.verbs(datasite)

@@ -1,0 +1,190 @@
+"""A site's line to Flower's SuperLink: pull a message, push its answer. The only module here that touches Flower's inside.
+
+Flower's own SuperNode fetches an app from the hub and starts it. This link does neither: it knows no call that
+fetches a FAB, and what it returns is data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric import ec
+from flwr.app import Message, RecordDict
+from flwr.app.message import remove_content_from_message
+from flwr.common.constant import HEARTBEAT_DEFAULT_INTERVAL
+from flwr.common.serde import message_from_proto, message_to_proto
+from flwr.proto.fleet_pb2 import (
+    ActivateNodeRequest,
+    DeactivateNodeRequest,
+    PullMessagesRequest,
+    PushMessagesRequest,
+)
+from flwr.proto.heartbeat_pb2 import SendNodeHeartbeatRequest
+from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest, ObjectTree
+from flwr.proto.node_pb2 import Node
+from flwr.supercore.inflatable.inflatable_object import (
+    get_all_nested_objects,
+    get_object_tree,
+    iterate_object_tree,
+    no_object_id_recompute,
+)
+from flwr.supercore.inflatable.inflatable_protobuf_utils import (
+    make_pull_object_fn_protobuf,
+    make_push_object_fn_protobuf,
+)
+from flwr.supercore.inflatable.inflatable_utils import (
+    inflate_object_from_contents,
+    pull_objects,
+    push_object_contents_from_iterable,
+)
+from flwr.supercore.interceptors.http.runtime_version import RuntimeVersionHttpInterceptor
+from flwr.supercore.primitives.asymmetric import public_key_to_bytes
+from flwr.supernode.fleet_http_client import FleetHttpClient
+from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
+
+from synthema_core.errors import IntegrityFailure, NotAuthenticated, Unavailable
+from synthema_core.wire import JobMessage
+from synthema_datasite.federated.flower_messages import decode, encode
+
+HEARTBEAT_SECONDS = HEARTBEAT_DEFAULT_INTERVAL / 2
+
+
+@contextmanager
+def _mapped_errors() -> Iterator[None]:
+    try:
+        yield
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+            raise NotAuthenticated("The SuperLink does not know this node's key.", "Join the federation.") from None
+        raise Unavailable(f"The SuperLink answered with status {error.response.status_code}.") from None
+    except httpx.TransportError as error:
+        raise Unavailable(f"The SuperLink cannot be reached ({type(error).__name__}).") from None
+
+
+class FleetLink:
+    """One connection over TLS. Use as a context manager around the node's life.
+
+    Parameters
+    ----------
+    gateway
+        host:port.
+    ca
+        The federation's CA, PEM.
+    key
+        The node's registered P-384 key.
+
+    Raises
+    ------
+    NotAuthenticated
+        If the SuperLink does not know the key (or has not yet noticed that the node was away).
+    Unavailable
+        If it cannot be reached, or its certificate is not the federation's.
+    """
+
+    def __init__(self, gateway: str, ca: bytes, key: ec.EllipticCurvePrivateKey) -> None:
+        public = key.public_key()
+        self._public_key = public_key_to_bytes(public)
+        self._client = FleetHttpClient.from_server_address(
+            gateway,
+            False,
+            ca,
+            interceptors=[
+                RuntimeVersionHttpInterceptor(component_name="SuperNode"),
+                NodeAuthHttpInterceptor(key, public),
+            ],
+        )
+        self._node = Node()
+
+    def __enter__(self) -> FleetLink:
+        request = ActivateNodeRequest(public_key=self._public_key, heartbeat_interval=HEARTBEAT_DEFAULT_INTERVAL)
+        try:
+            with _mapped_errors():
+                self._node = Node(node_id=self._client.ActivateNode(request).node_id)
+        except BaseException:
+            self._client.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            with _mapped_errors():
+                self._client.DeactivateNode(DeactivateNodeRequest(node_id=self._node.node_id))
+        except (Unavailable, NotAuthenticated):
+            pass  # the SuperLink notices by the missing heartbeat
+        finally:
+            self._client.close()
+
+    def beat(self) -> None:
+        """Tell the SuperLink that the node lives; due every HEARTBEAT_SECONDS."""
+        request = SendNodeHeartbeatRequest(node=self._node, heartbeat_interval=HEARTBEAT_DEFAULT_INTERVAL)
+        with _mapped_errors():
+            if not self._client.SendNodeHeartbeat(request).success:
+                raise NotAuthenticated("The SuperLink does not know this node any more.", "Join the federation.")
+
+    def pull(self) -> tuple[Message, JobMessage] | None:
+        """The next message and what it says; None if there is none.
+
+        Raises
+        ------
+        IntegrityFailure
+            For a message that is not one of a Job. It is confirmed, so that it does not come again.
+        """
+        with _mapped_errors():
+            response = self._client.PullMessages(PullMessagesRequest(node=self._node))
+            if not response.messages_list:
+                return None
+            envelope = message_from_proto(response.messages_list[0])
+            content = self._pull_content(envelope, response.message_object_trees[0])
+        return envelope, decode(content)
+
+    def _pull_content(self, envelope: Message, tree: ObjectTree) -> RecordDict:
+        run, identifier = envelope.metadata.run_id, envelope.metadata.message_id
+        contents = pull_objects(
+            [part.object_id for part in iterate_object_tree(tree)],
+            pull_object_fn=make_pull_object_fn_protobuf(self._client.PullObject, self._node, run),
+        )
+        self._client.ConfirmMessageReceived(
+            ConfirmMessageReceivedRequest(node=self._node, run_id=run, message_object_id=identifier)
+        )
+        try:
+            message = inflate_object_from_contents(identifier, contents)
+            # Inflating a message does not restore the id under which Flower knows it; a reply needs it.
+            envelope.metadata.__dict__["_message_id"] = identifier
+            return message.content  # type: ignore[no-any-return, attr-defined]
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise IntegrityFailure("A message of a Job cannot be read.") from None
+
+    def push(self, envelope: Message, answer: JobMessage) -> None:
+        """Send the answer to the message that came in this envelope."""
+        reply = Message(encode(answer), reply_to=envelope)
+        with no_object_id_recompute():
+            reply.metadata.__dict__["_message_id"] = reply.object_id
+            tree = get_object_tree(reply)
+            objects = {name: part.deflate() for name, part in get_all_nested_objects(reply).items()}
+        request = PushMessagesRequest(
+            node=self._node,
+            messages_list=[message_to_proto(remove_content_from_message(reply))],
+            message_object_trees=[tree],
+            clientapp_runtime_list=[0.0],
+        )
+        with _mapped_errors():
+            response = self._client.PushMessages(request)
+            wanted = set(response.objects_to_push)
+            push = partial(
+                make_push_object_fn_protobuf,
+                self._client.PushObject,
+                self._node,
+                envelope.metadata.run_id,
+                response.session_id,
+            )()
+            push_object_contents_from_iterable(
+                (
+                    (part.object_id, objects[part.object_id])
+                    for part in iterate_object_tree(tree)
+                    if part.object_id in wanted
+                ),
+                push_object_fn=push,
+            )

@@ -1,0 +1,137 @@
+"""The node's loop: pull, answer, push; fast while a Job is open, slow when nothing is expected."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
+
+from synthema_core.errors import IntegrityFailure, SynthemaError, Unavailable
+from synthema_core.wire import JobMessage, Kind
+from synthema_datasite.federated.fleet_link import HEARTBEAT_SECONDS, FleetLink
+
+_log = logging.getLogger(__name__)
+_DURING_JOB_SECONDS, _EXPECTING_SECONDS, _IDLE_SECONDS = 0.015, 0.2, 2.0
+_WARM_SECONDS = 20.0
+_RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+class JobDesk(Protocol):
+    """What answers a Job's messages."""
+
+    def answer(self, message: JobMessage) -> JobMessage | None:
+        """The reply, or None where none is due. Raises nothing."""
+        ...
+
+    def expects_work(self) -> bool:
+        """Whether an approved Request waits for its Job."""
+        ...
+
+    def close_all(self) -> None: ...
+
+
+class Node:
+    """Keeps a FleetLink open and serves it.
+
+    Parameters
+    ----------
+    connect
+        Makes a new link; called again after every break.
+
+    Attributes
+    ----------
+    connected
+        Set once the SuperLink has let the node in for the first time.
+    """
+
+    def __init__(self, connect: Callable[[], FleetLink], desk: JobDesk) -> None:
+        self._connect, self._desk = connect, desk
+        self._stop = threading.Event()
+        self._last_message = 0.0
+        self.connected = threading.Event()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def run(self) -> None:
+        """Until stopped. A broken link is mended with growing pauses; a Job in hand waits for it."""
+        failures = 0
+        while not self._stop.is_set():
+            try:
+                with self._connect() as link:
+                    _log.info("Connected to the SuperLink.")
+                    failures = 0
+                    self.connected.set()
+                    self._serve(link)
+            except SynthemaError as error:
+                _log.warning("%s", error)
+            except Exception:  # the outermost loop: record and mend
+                _log.exception("The node's loop broke.")
+            if not self._stop.is_set():
+                self._stop.wait(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
+                failures += 1
+        self._desk.close_all()
+
+    def _serve(self, link: FleetLink) -> None:
+        with _Heartbeat(link) as heartbeat:
+            while not self._stop.is_set():
+                heartbeat.check()
+                if not self._turn(link):
+                    self._stop.wait(self._pause())
+
+    def _turn(self, link: FleetLink) -> bool:
+        try:
+            pulled = link.pull()
+        except IntegrityFailure as error:
+            _log.warning("%s", error)
+            return True
+        if pulled is None:
+            return False
+        envelope, message = pulled
+        self._last_message = time.monotonic()
+        answer = self._desk.answer(message)
+        if answer is not None:
+            link.push(envelope, answer)
+        if message.kind is Kind.CLOSE:
+            self._last_message = 0.0
+        return True
+
+    def _pause(self) -> float:
+        if time.monotonic() - self._last_message < _WARM_SECONDS:
+            return _DURING_JOB_SECONDS
+        return _EXPECTING_SECONDS if self._desk.expects_work() else _IDLE_SECONDS
+
+
+class _Heartbeat:
+    """Beats in a thread of its own: a long Round must not make the node look dead."""
+
+    def __init__(self, link: FleetLink) -> None:
+        self._link = link
+        self._stop = threading.Event()
+        self._failure: SynthemaError | None = None
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> _Heartbeat:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def check(self) -> None:
+        """Raise what ended the heartbeat, if something did."""
+        if self._failure is not None:
+            raise self._failure
+
+    def _run(self) -> None:
+        while not self._stop.wait(HEARTBEAT_SECONDS):
+            try:
+                with suppress(Unavailable):  # the next beat may get through
+                    self._link.beat()
+            except SynthemaError as error:
+                self._failure = error
+                return

@@ -1,0 +1,123 @@
+"""The loops that keep a site and its hub in step: facts in, Reviews out, heads countersigned."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from synthema_core.errors import IntegrityFailure, InvalidInput, SynthemaError, Unavailable
+from synthema_datasite.hub_client import LONG_POLL_SECONDS, HubClient
+from synthema_datasite.service.heads import exchange_heads
+from synthema_datasite.service.intake import Fact, Intake
+from synthema_datasite.service.outbox import Outbox
+from synthema_datasite.service.records import stewards
+from synthema_datasite.service.site import Site
+
+_log = logging.getLogger(__name__)
+_OUTBOX_SECONDS = 0.3
+_HEADS_SECONDS = 60.0
+_RETRY_SECONDS = 2.0
+
+
+class Bookmark:
+    """How far this site has read the hub's feed and told its own Journal. Losing it costs time, nothing else."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._lock = path, threading.Lock()
+        self._places: dict[str, int] = {}
+        with suppress(OSError, ValueError):
+            self._places = {str(name): int(place) for name, place in json.loads(path.read_text()).items()}
+
+    def get(self, name: str) -> int:
+        return self._places.get(name, 0)
+
+    def set(self, name: str, place: int) -> None:
+        with self._lock:
+            if self._places.get(name) == place:
+                return
+            self._places[name] = place
+            fresh = self._path.with_suffix(".new")
+            try:
+                fresh.write_text(json.dumps(self._places))
+                os.replace(fresh, self._path)
+            except OSError as error:
+                raise Unavailable(f"The bookmark {self._path} cannot be written: {error.strerror}.") from None
+
+
+class HubLine:
+    """Three threads around the use cases; each survives whatever the hub does.
+
+    Parameters
+    ----------
+    page
+        Where the site's stewards find its page; shown to people at the hub as a link.
+    """
+
+    def __init__(self, site: Site, hub: HubClient, page: str) -> None:
+        self._site, self._hub, self._page = site, hub, page
+        self._hub_key = site.state.contact().hub_key
+        self._intake = Intake(site, self._hub_key)
+        self._outbox = Outbox(site.journal, hub)
+        self._bookmark = Bookmark(site.state.folder / "bookmark.json")
+        self._stop = threading.Event()
+        self._told: object = None
+        self.announced = threading.Event()
+
+    def start(self) -> None:
+        loops = {"feed": self._read_feed, "outbox": self._empty_outbox, "heads": self._exchange_heads}
+        for name, turn in loops.items():
+            threading.Thread(target=self._keep, args=(turn,), name=name, daemon=True).start()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def _keep(self, turn: Callable[[], float]) -> None:
+        """Take turns until stopped; each says how long to wait before the next."""
+        told = ""
+        while not self._stop.is_set():
+            try:
+                pause = turn()
+                told = ""
+            except SynthemaError as error:
+                pause = _RETRY_SECONDS
+                if str(error) != told:
+                    _log.warning("%s", error)
+                told = str(error)
+            except Exception:  # the outermost loop: record and go on
+                _log.exception("A loop of the hub line broke.")
+                pause = _RETRY_SECONDS
+            self._stop.wait(pause)
+
+    def _read_feed(self) -> float:
+        self._announce()
+        after = self._bookmark.get("feed")
+        page = self._hub.feed(after, LONG_POLL_SECONDS)
+        for data in page["facts"]:
+            try:
+                self._intake.take(Fact.from_dict(data))
+            except (InvalidInput, IntegrityFailure) as error:
+                _log.warning("A fact from the hub was left out: %s", error)
+        self._bookmark.set("feed", int(page["next"]))
+        return 0.0
+
+    def _announce(self) -> None:
+        """Tell the hub of Datasets, limits and stewards when they have changed (another process may have added some)."""
+        cards = [card.to_dict() for card in self._site.cards()]
+        people = stewards(self._site.journal)
+        if (cards, people) != self._told:
+            self._hub.announce(cards, people, self._page)
+            self._told = (cards, people)
+            self.announced.set()
+
+    def _empty_outbox(self) -> float:
+        self._bookmark.set("outbox", self._outbox.deliver(self._bookmark.get("outbox")))
+        return _OUTBOX_SECONDS
+
+    def _exchange_heads(self) -> float:
+        exchange_heads(self._site, self._hub, self._hub_key)
+        return _HEADS_SECONDS

@@ -1,0 +1,100 @@
+"""The desk at which a Job's messages are answered. Whatever goes wrong, what leaves is a rule's name and a sentence."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from synthema_core.errors import IntegrityFailure, Refused, SynthemaError, to_wire
+from synthema_core.ports import JobWorker
+from synthema_core.request import Status
+from synthema_core.secure_sum import Announcement
+from synthema_core.wire import JobMessage, Kind
+from synthema_datasite.service.claims import Claim, Claims
+from synthema_datasite.service.records import request_records
+from synthema_datasite.service.site import Site
+
+_log = logging.getLogger(__name__)
+_MOST_OPEN = 4
+
+StartWorker = Callable[[Claim], JobWorker]
+
+
+class ClaimedJobs:
+    """The Jobs this site takes part in at the moment, each with its worker process."""
+
+    def __init__(self, site: Site, start_worker: StartWorker) -> None:
+        self._site, self._start_worker = site, start_worker
+        self._claims = Claims(site)
+        self._workers: dict[str, JobWorker] = {}
+
+    def answer(self, message: JobMessage) -> JobMessage | None:
+        """The reply to one message. Raises nothing: a refusal is a reply too."""
+        try:
+            return self._dispatch(message)
+        except Refused as error:
+            _log.info("Refused by '%s': %s", error.rule, error)
+            return _refusal(error)
+        except IntegrityFailure as error:
+            _log.warning("%s", error)
+            return _refusal(Refused("The job's messages do not hold together.", rule="integrity"))
+        except SynthemaError as error:
+            _log.warning("%s", error)
+        except Exception as error:  # the outermost edge: the text may hold anything, so only its type is kept
+            _log.error("A job's message broke the desk: %s", type(error).__name__)  # noqa: TRY400
+        return _refusal(Refused("This site could not take part; its log says more.", rule="engine"))
+
+    def expects_work(self) -> bool:
+        records = request_records(self._site.journal, self._site.name)
+        return any(record.request.status in (Status.APPROVED, Status.RUNNING) for record in records)
+
+    def close_all(self) -> None:
+        for job in list(self._workers):
+            self._close(job)
+
+    def _dispatch(self, message: JobMessage) -> JobMessage | None:
+        job = message.text("job")
+        if message.kind is Kind.OPEN:
+            return self._open(job, message)
+        if message.kind is Kind.ROUND:
+            return self._round(job, message)
+        if message.kind is Kind.CLOSE:
+            self._close(job)
+            return JobMessage(Kind.CLOSED, {"job": job})
+        raise Refused(f"A site does not answer '{message.kind}'.", rule="protocol")
+
+    def _open(self, job: str, message: JobMessage) -> JobMessage:
+        if len(self._workers) >= _MOST_OPEN:
+            raise Refused("This site has as many jobs in hand as it takes.", "Submit it again later.", rule="busy")
+        claim = self._claims.claim(job, message.text("request"), message.text("plan_digest"))
+        worker = self._workers[job] = self._start_worker(claim)
+        try:
+            announcement = Announcement(
+                site=self._site.name, job=job, plan_digest=claim.plan.digest, mask_key=worker.announce()
+            )
+        except BaseException:
+            self._close(job)
+            raise
+        signed = announcement.signed(self._site.state.identity())
+        return JobMessage(Kind.ANNOUNCED, {"job": job, "announcement": signed.to_dict()})
+
+    def _round(self, job: str, message: JobMessage) -> JobMessage:
+        worker = self._workers.get(job)
+        if worker is None:
+            raise Refused("This job is not open at this site.", rule="protocol")
+        index = message.count("round")
+        try:
+            masked = worker.answer(index, message.values(), message.body.get("roster"))
+        except BaseException:
+            self._close(job)  # a job that failed once reveals nothing more
+            raise
+        return JobMessage(Kind.MASKED, {"job": job, "round": index}, masked)
+
+    def _close(self, job: str) -> None:
+        worker = self._workers.pop(job, None)
+        if worker is not None:
+            worker.close()
+
+
+def _refusal(error: Refused) -> JobMessage:
+    return JobMessage(Kind.REFUSED, {"error": dict(to_wire(error))})

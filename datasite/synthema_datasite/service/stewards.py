@@ -1,0 +1,25 @@
+"""Stewards: the people who decide here. Their public keys are facts of the Journal; the private ones are in files."""
+
+from __future__ import annotations
+
+from synthema_core.errors import InvalidInput
+from synthema_core.identity import public_key
+from synthema_core.journal import Draft
+from synthema_datasite.service.records import STEWARDS, stewards
+from synthema_datasite.service.site import Site
+
+
+def add_steward(site: Site, name: str, passphrase: str) -> str:
+    """Make a steward's key and record its public half, which is returned.
+
+    Raises
+    ------
+    InvalidInput
+        For a bad name, a short passphrase, or a steward who exists.
+    """
+    with site.journal.writing() as journal:
+        if name in stewards(journal):
+            raise InvalidInput(f"'{name}' is a steward already.", "Choose another name.")
+        key = public_key(site.state.add_steward_key(name, passphrase))
+        journal.append(Draft(STEWARDS, "add", site.name, site.now(), {"name": name, "key": key}))
+    return key

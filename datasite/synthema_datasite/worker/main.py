@@ -1,0 +1,83 @@
+"""The worker process of one Job: reads frames from stdin, answers on stdout, ends with its input.
+
+DuckDB, Arrow and OpenDP are loaded here and nowhere else at a datasite. An error's text can hold a row's value, so
+only errors of our own tree are told, and of others the type alone.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from synthema_core.admission import DatasetFacts
+from synthema_core.errors import Refused, SynthemaError, to_wire
+from synthema_core.plan import Plan
+from synthema_core.schemas import Schema
+from synthema_datasite.service.records import DatasetRecord
+from synthema_datasite.store.parquet import ParquetRows
+from synthema_datasite.worker.contributor import Contributor
+from synthema_datasite.worker.frames import Frame, read_frame, write_frame
+
+
+class Worker:
+    """Turns frames into calls of a Contributor."""
+
+    def __init__(self) -> None:
+        self._contributor: Contributor | None = None
+
+    def answer(self, frame: Frame) -> Frame:
+        if frame.body["do"] == "open":
+            self._contributor = _open(frame.body)
+            return Frame({"mask_key": self._contributor.mask_key})
+        if self._contributor is None or frame.array is None:
+            raise Refused("A round cannot come before the job is open.", rule="protocol")
+        masked = self._contributor.contribute(
+            int(frame.body["round"]),
+            frame.array,  # type: ignore[arg-type]
+            frame.body["roster"],
+        )
+        return Frame({}, masked)
+
+
+def _open(specification: Mapping[str, Any]) -> Contributor:
+    plan = Plan.from_dict(specification["plan"])
+    dataset = specification["dataset"]
+    facts = DatasetFacts(
+        dataset["name"],
+        dataset["version"],
+        Schema.from_dict(dataset["schema"]),
+        dataset["commitment"],
+        dataset["patients"],
+    )
+    record = DatasetRecord(
+        facts, Path(dataset["path"]), dataset["sha256"], dataset["ingested_at"], dataset["ingested_by"]
+    )
+    rows = ParquetRows(record, bytes.fromhex(specification["salt"]))
+    return Contributor(specification["job"], specification["site"], plan, rows)
+
+
+def serve(requests: BinaryIO, answers: BinaryIO) -> None:
+    """Until the requests end."""
+    worker = Worker()
+    while (frame := read_frame(requests)) is not None:
+        try:
+            reply = worker.answer(frame)
+        except SynthemaError as error:
+            reply = Frame({"error": to_wire(error)})
+        except Exception as error:  # the outermost loop: told by its type alone
+            failure = SynthemaError(f"The engine failed with {type(error).__name__}.", _place(error))
+            reply = Frame({"error": to_wire(failure)})
+        write_frame(answers, reply)
+
+
+def _place(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "" if trace is None else f"At {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}."
+
+
+if __name__ == "__main__":
+    serve(sys.stdin.buffer, sys.stdout.buffer)

@@ -1,0 +1,87 @@
+"""The server's end of a worker: a process of its own for each Job, the only one that sees its rows and mask key."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from synthema_core.errors import RoundFailed, Unavailable, from_wire
+from synthema_core.secure_sum.layout import Floats, Ring
+from synthema_datasite.service.claims import Claim
+from synthema_datasite.worker.frames import Frame, read_frame, write_frame
+
+_CLOSE_SECONDS = 2.0
+#: The only environment a worker gets: it needs no secrets, proxies or settings of the server.
+_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
+
+
+class WorkerProcess:
+    """Implements JobWorker over pipes. Keeps the rows loaded between Rounds; gone with the Job."""
+
+    def __init__(self, claim: Claim, site: str, salt: bytes) -> None:
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-m", "synthema_datasite.worker.main"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=_ENVIRONMENT,
+            )
+        except OSError as error:
+            raise Unavailable(f"No worker process could be started: {error.strerror}.") from None
+        record = claim.dataset
+        self._specification = {
+            "job": claim.job,
+            "site": site,
+            "plan": claim.plan.to_dict(),
+            "dataset": {
+                "path": str(record.path),
+                "sha256": record.sha256,
+                "commitment": record.facts.commitment,
+                "schema": record.facts.schema.to_dict(),
+                "name": record.facts.name,
+                "version": record.facts.version,
+                "patients": record.facts.patients,
+                "ingested_at": record.ingested_at,
+                "ingested_by": record.ingested_by,
+            },
+            "salt": salt.hex(),
+        }
+
+    def announce(self) -> str:
+        """Load the rows, make the Job's mask key, return its public half."""
+        return str(self._ask(Frame({"do": "open", **self._specification})).body["mask_key"])
+
+    def answer(self, round_index: int, values: Floats, roster: Mapping[str, Any] | None) -> Ring:
+        reply = self._ask(Frame({"do": "round", "round": round_index, "roster": roster}, values))
+        if reply.array is None:
+            raise RoundFailed("The worker answered a round without numbers.")
+        return reply.array  # type: ignore[return-value]
+
+    def close(self) -> None:
+        """End the process; rows and keys go with it."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            self._process.wait(_CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+    def _ask(self, frame: Frame) -> Frame:
+        stdin, stdout = self._process.stdin, self._process.stdout
+        if stdin is None or stdout is None:
+            raise RoundFailed("The job's worker has no pipes.")
+        try:
+            write_frame(stdin, frame)  # type: ignore[arg-type]
+            reply = read_frame(stdout)  # type: ignore[arg-type]
+        except (BrokenPipeError, ValueError):
+            reply = None
+        if reply is None:
+            raise RoundFailed("The job's worker process ended early.", "See the datasite's log.")
+        if "error" in reply.body:
+            raise from_wire(reply.body["error"])
+        return reply

@@ -1,0 +1,234 @@
+"""Kaplan-Meier survival by arm on a declared time grid, from counts alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthema_core.analyses.base import Done, Next, Rows, Sums
+from synthema_core.analyses.columns import MOST_PATIENTS, Column, Factor, complete, event_field, time_field
+from synthema_core.analyses.options import Options, check_confidence, read_back
+from synthema_core.analyses.survival_tables import at_risk, log_rank, median_time, survival_curve
+from synthema_core.canonical import Json
+from synthema_core.errors import InvalidInput, InvalidPlan, Refused
+from synthema_core.schemas import Kind, Schema
+from synthema_core.secure_sum.layout import Block, Floats, Layout
+
+_USUAL_STEPS = {"days": 30.0, "weeks": 4.0, "months": 1.0, "years": 0.25}
+_MOST_CELLS = 20_000
+_ON_GRID = 1e-9  # 0.1 * 3 is a rounding error above the third step of 0.1, and belongs to it
+_ALL = (("", "all patients"),)
+
+
+@dataclass(frozen=True, slots=True)
+class KaplanMeier:
+    """How long patients stay free of an event, by group.
+
+    Parameters
+    ----------
+    group
+        The arms; None for one arm of all patients. Patients of other levels are left out.
+    step
+        Width of the time grid in the time's unit. A time counts as the end of its step: ceil(t / step) * step.
+    horizon
+        End of the grid, a whole number of steps; patients observed longer are counted as such, without their time.
+    exact_times
+        The grid is the unit of whole-numbered times, so that event times leave the sites unchanged.
+    """
+
+    time: Column
+    event: Column
+    group: Factor | None
+    step: float
+    horizon: float
+    exact_times: bool
+    confidence: float
+
+    name: ClassVar[str] = "kaplan-meier"
+    title: ClassVar[str] = "Kaplan-Meier survival"
+    private: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_confidence(self.confidence)
+        if not (0 < self.step < math.inf and self.step <= self.horizon < math.inf):
+            raise InvalidPlan("The time grid needs a step above 0 and a horizon of at least one step.")
+        if self.horizon / self.step > _MOST_CELLS:
+            raise InvalidPlan(f"The time grid has more than {_MOST_CELLS:,} steps.", "Use a larger --step.")
+        if self.horizon != round(self.horizon / self.step) * self.step:
+            raise InvalidPlan("The horizon is not a whole number of steps.", "Plan again.")
+        if self.exact_times and self.step != 1:
+            raise InvalidPlan("Exact times have a step of 1.", "Leave --step out.")
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, str], schema: Schema) -> Self:
+        known = ("time", "event", "group", "by-levels", "step", "exact-times", "horizon", "confidence")
+        typed = Options(cls.name, options, known)
+        time, longest = time_field(schema, typed.required("time"))
+        event = event_field(schema, typed.required("event"))
+        group = Factor.of(schema.field(typed.required("group"))) if "group" in typed else None
+        if "by-levels" in typed:
+            if group is None:
+                raise InvalidInput("--by-levels chooses among the levels of a group.", "Give --group COLUMN, too.")
+            group = group.only(typed.words("by-levels"))
+        exact_times = typed.flag("exact-times")
+        if exact_times and ("step" in typed or time.kind is not Kind.INTEGER):
+            raise InvalidInput("--exact-times is for whole-numbered times, without --step.", "Use --step alone.")
+        step = 1.0 if exact_times else typed.number("step", _USUAL_STEPS.get(time.unit, 0.0))
+        if step <= 0:
+            raise InvalidInput(f"The time grid on '{time.name}' needs a step above 0.", "Give --step, in its unit.")
+        horizon = typed.number("horizon", longest)
+        if not 0 < horizon <= 1e6 * step:
+            raise InvalidInput("The horizon must lie after 0 and the step be no tiny part of it.", "Give --horizon.")
+        horizon = math.ceil(horizon / step - _ON_GRID) * step
+        return cls(Column.of(time), Column.of(event), group, step, horizon, exact_times, typed.confidence())
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, Any]) -> Self:
+        return read_back(cls._read, parameters)
+
+    @classmethod
+    def _read(cls, data: Mapping[str, Any]) -> Self:
+        return cls(
+            time=Column.from_dict(data["time"]),
+            event=Column.from_dict(data["event"]),
+            group=None if data["group"] is None else Factor.from_dict(data["group"]),
+            step=float(data["step"]),
+            horizon=float(data["horizon"]),
+            exact_times=bool(data["exact_times"]),
+            confidence=float(data["confidence"]),
+        )
+
+    def parameters(self) -> dict[str, Json]:
+        return {
+            "time": self.time.to_dict(),
+            "event": self.event.to_dict(),
+            "group": self.group.to_dict() if self.group else None,
+            "step": self.step,
+            "horizon": self.horizon,
+            "exact_times": self.exact_times,
+            "confidence": self.confidence,
+        }
+
+    def check_against(self, schema: Schema) -> None:
+        typed = {"time": self.time.name, "event": self.event.name, "confidence": repr(self.confidence)}
+        typed["horizon"] = repr(self.horizon)
+        typed |= {"exact-times": "yes"} if self.exact_times else {"step": repr(self.step)}
+        allowed = type(self).from_options(typed, schema)
+        if self.group:
+            every = Factor.of(schema.field(self.group.column.name))
+            allowed = replace(allowed, group=every.only(code for code, _ in self.group.levels))
+        if allowed != self:
+            raise InvalidPlan("The Plan's columns, levels or time grid are not the schema's.", "Plan again.")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.time.name, self.event.name, *([self.group.column.name] if self.group else []))
+
+    @property
+    def layout(self) -> Layout:
+        arms = len(self._arms)
+        return Layout(
+            (
+                Block("deaths", arms * self._cells, MOST_PATIENTS),
+                Block("censored", arms * self._cells, MOST_PATIENTS),
+                Block("beyond", arms, MOST_PATIENTS),
+            )
+        )
+
+    @property
+    def max_rounds(self) -> int:
+        return 1
+
+    @property
+    def sensitivity(self) -> float:
+        return math.inf
+
+    @property
+    def time_step(self) -> float | None:
+        return self.step
+
+    @property
+    def _arms(self) -> tuple[tuple[str, str], ...]:
+        return self.group.levels if self.group else _ALL
+
+    @property
+    def _cells(self) -> int:
+        return round(self.horizon / self.step) + 1  # the first cell is the time 0
+
+    def cohort_size(self, rows: Rows) -> int:
+        return int(np.count_nonzero(self._arm_of(rows) >= 0))
+
+    def begin(self) -> Next:
+        return Next(np.zeros(0))
+
+    def check_input(self, values: Floats) -> None:
+        if values.shape != (0,):
+            raise Refused("This analysis takes no input.", rule="iterate")
+
+    def contribution(self, rows: Rows, values: Floats) -> Floats:  # noqa: ARG002  the sums depend on no iterate
+        """Deaths (arms, cells), censored (arms, cells), beyond the horizon (arms,), one after another."""
+        arm = self._arm_of(rows)
+        cohort = arm >= 0
+        arm = arm[cohort]
+        died = rows[self.event.name][cohort] == 1
+        end = np.ceil(rows[self.time.name][cohort] / self.step - _ON_GRID)
+        inside = end < self._cells
+        cell = arm * self._cells + np.clip(end, 0, self._cells - 1).astype(np.int64)
+        length = len(self._arms) * self._cells
+        deaths = np.bincount(cell[inside & died], minlength=length)
+        censored = np.bincount(cell[inside & ~died], minlength=length)
+        beyond = np.bincount(arm[~inside], minlength=len(self._arms))
+        return np.concatenate([deaths, censored, beyond]).astype(np.float64)
+
+    def _arm_of(self, rows: Rows) -> NDArray[np.int64]:
+        """(n,): each patient's arm; -1 for those left out."""
+        cohort = complete(rows, (self.time.name, self.event.name))
+        arm = self.group.indices(rows) if self.group else np.zeros(len(cohort), dtype=np.int64)
+        return np.where(cohort, arm, -1)
+
+    def advance(self, memory: Any, sums: Sums) -> Done:  # noqa: ARG002  one Round needs no memory
+        shape = (len(self._arms), self._cells)
+        deaths = sums.blocks["deaths"].reshape(shape)
+        censored = sums.blocks["censored"].reshape(shape)
+        risk = at_risk(deaths, censored, sums.blocks["beyond"])
+        # An arm that is too small is left out of every number, totals and test included: no difference reveals it.
+        shown = [index for index, patients in enumerate(risk[:, 0]) if patients >= max(1, sums.min_patients)]
+        grid = [index * self.step for index in range(self._cells)]
+        return Done(
+            {
+                "kind": self.name,
+                "title": self.title,
+                "time": {**self.time.to_dict(), "step": self.step, "horizon": self.horizon},
+                "event": {"column": self.event.name, "label": self.event.label},
+                "group": {"column": self.group.column.name, "label": self.group.column.label} if self.group else None,
+                "confidence": self.confidence,
+                "grid": list[Json](grid),
+                "patients": int(risk[shown, 0].sum()),
+                "arms": [self._arm(index, grid, deaths[index], censored[index], risk[index]) for index in shown],
+                "suppressed": [label for index, (_, label) in enumerate(self._arms) if index not in shown],
+                "log_rank": log_rank(deaths[shown], risk[shown]),
+            }
+        )
+
+    def _arm(self, index: int, grid: list[float], deaths: Floats, censored: Floats, risk: Floats) -> dict[str, Json]:
+        code, label = self._arms[index]
+        curve = survival_curve(deaths, risk, self.confidence)
+        return {
+            "code": code,
+            "label": label,
+            "patients": int(risk[0]),
+            "events": int(deaths.sum()),
+            "at_risk": [int(n) for n in risk],
+            "deaths": [int(n) for n in deaths],
+            "censored": [int(n) for n in censored],
+            "survival": curve.survival.tolist(),
+            "standard_error": [None if math.isnan(value) else value for value in curve.standard_error.tolist()],
+            "lower": curve.lower.tolist(),
+            "upper": curve.upper.tolist(),
+            "median": median_time(grid, curve.survival),
+        }

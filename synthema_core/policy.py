@@ -1,0 +1,196 @@
+"""A Policy: a site's own limits, written by its engineer in policy.toml and read afresh for every decision."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from synthema_core.canonical import Json, digest
+from synthema_core.errors import InvalidPolicy
+from synthema_core.ledger import Budget
+from synthema_core.plan import SMALLEST_FEDERATION
+
+_FEWEST_PATIENTS = 3
+_PARTS = frozenset({"defaults", "datasets"})
+_BUDGET = "budget"
+_DEFAULT_BUDGET = Budget(3.0, 1e-6)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetPolicy:
+    """The limits for one Dataset.
+
+    Parameters
+    ----------
+    min_patients
+        Fewer patients, in the Cohort here or in a group shown, and there are no numbers.
+    min_sites
+        A sum is over at least this many sites.
+    exact
+        Whether sums without noise are allowed.
+    exact_times
+        Whether an exact survival curve may show event times themselves.
+    min_time_step
+        The finest time grid of an exact survival curve, in the time column's unit.
+    max_numbers_per_patient
+        An exact Plan may release at most this many numbers, over all its Rounds, for each patient here.
+    analyses
+        Names of the analyses that may be asked; empty allows all.
+    epsilon_per_request
+        The most one private Request may cost.
+    approval_days
+        After so many days an approval that was not used is void.
+    """
+
+    min_patients: int = 10
+    min_sites: int = SMALLEST_FEDERATION
+    exact: bool = False
+    exact_times: bool = False
+    min_time_step: float = 30.0
+    max_numbers_per_patient: float = 12.0
+    analyses: tuple[str, ...] = ()
+    epsilon_per_request: float = 1.0
+    approval_days: float = 30.0
+
+    def __post_init__(self) -> None:
+        least = {
+            "min_patients": _FEWEST_PATIENTS,
+            "min_sites": SMALLEST_FEDERATION,
+            "min_time_step": 0,
+            "max_numbers_per_patient": 0,
+            "epsilon_per_request": 0,
+            "approval_days": 0.01,
+        }
+        for name, limit in least.items():
+            if not limit <= getattr(self, name) < float("inf"):
+                raise InvalidPolicy(f"The policy's {name} must be at least {limit:g}.")
+
+    def public(self) -> dict[str, Json]:
+        """What the Card shows: everything but nothing else; a limit that researchers do not know only wastes time."""
+        return {**asdict(self), "analyses": list(self.analyses)}
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A site's limits: for each named Dataset, and for all others."""
+
+    defaults: DatasetPolicy = field(default_factory=DatasetPolicy)
+    datasets: Mapping[str, DatasetPolicy] = field(default_factory=dict)
+    budgets: Mapping[str, Budget] = field(default_factory=dict)
+    default_budget: Budget = _DEFAULT_BUDGET
+
+    def for_dataset(self, name: str) -> DatasetPolicy:
+        return self.datasets.get(name, self.defaults)
+
+    def budget(self, name: str) -> Budget:
+        """The ceiling for the patients of that Dataset, over all its versions."""
+        return self.budgets.get(name, self.default_budget)
+
+    @property
+    def digest(self) -> str:
+        """Names this Policy in what it decides by itself (`policy:<digest>`)."""
+        return digest(
+            {
+                "defaults": self.defaults.public(),
+                "datasets": {name: limits.public() for name, limits in self.datasets.items()},
+                "budgets": {name: asdict(budget) for name, budget in self.budgets.items()},
+                "default_budget": asdict(self.default_budget),
+            }
+        )
+
+
+def parse_policy(text: str) -> Policy:
+    """The Policy of that TOML.
+
+    Raises
+    ------
+    InvalidPolicy
+        For anything that is not understood: a misspelt limit must not be a missing one.
+    """
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidPolicy(f"The policy is not TOML: {error}.") from None
+    _check_known(data, _PARTS, "The policy")
+    tables = {"defaults": data.get("defaults", {}), **_table(data.get("datasets", {}), "[datasets]")}
+    budgets = {name: _budget(name, _table(table, f"[{name}]")) for name, table in tables.items()}
+    default_budget = budgets.pop("defaults") or _DEFAULT_BUDGET
+    defaults = _limits("[defaults]", {}, tables.pop("defaults"))
+    base = {f.name: getattr(defaults, f.name) for f in fields(DatasetPolicy)}
+    return Policy(
+        defaults=defaults,
+        datasets={name: _limits(f"[datasets.{name}]", base, table) for name, table in tables.items()},
+        budgets={name: budget for name, budget in budgets.items() if budget is not None},
+        default_budget=default_budget,
+    )
+
+
+def _table(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InvalidPolicy(f"{where} of the policy is not a table.", "Write it as [datasets.NAME].")
+    return value
+
+
+def _check_known(table: Mapping[str, Any], known: frozenset[str], where: str) -> None:
+    unknown = sorted(set(table) - known)
+    if unknown:
+        raise InvalidPolicy(f"{where} has an unknown '{unknown[0]}'.", f"Known are {', '.join(sorted(known))}.")
+
+
+def _budget(where: str, table: Mapping[str, Any]) -> Budget | None:
+    if _BUDGET not in table:
+        return None
+    budget = _table(table[_BUDGET], f"The budget of {where}")
+    _check_known(budget, frozenset({"epsilon", "delta"}), f"The budget of {where}")
+    try:
+        return Budget(float(budget["epsilon"]), float(budget.get("delta", _DEFAULT_BUDGET.delta)))
+    except (KeyError, TypeError, ValueError):
+        raise InvalidPolicy(f"The budget of {where} needs a number for epsilon.") from None
+
+
+def _limits(where: str, base: Mapping[str, Any], table: Mapping[str, Any]) -> DatasetPolicy:
+    kinds = {f.name: type(f.default) for f in fields(DatasetPolicy)}
+    _check_known(table, frozenset(kinds) | {_BUDGET}, where)
+    given = {name: _value(where, name, kinds[name], value) for name, value in table.items() if name != _BUDGET}
+    return DatasetPolicy(**{**base, **given})
+
+
+def _value(where: str, name: str, kind: type, value: Any) -> Any:
+    if kind is tuple and isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not kind:
+        wanted = {int: "a whole number", float: "a number", bool: "true or false", tuple: "a list of names"}[kind]
+        raise InvalidPolicy(f"{where}: {name} must be {wanted}.")
+    return value
+
+
+def default_policy_toml() -> str:
+    """What a new datasite starts with: safe, and said in full."""
+    return _DEFAULT_TOML
+
+
+_DEFAULT_TOML = """\
+# The limits of this hospital. Read afresh for every decision; a misspelt limit is refused.
+
+[defaults]
+min_patients = 10               # fewer patients, here or in a group shown: no numbers
+min_sites = 3                   # a sum is over at least this many sites
+exact = false                   # true allows sums without noise, which carry no formal guarantee
+exact_times = false             # true allows exact survival curves at the event times themselves
+min_time_step = 30.0            # the finest time grid of an exact survival curve, in the column's unit
+max_numbers_per_patient = 12.0  # what exact Plans may release, over all rounds, for each patient here
+analyses = []                   # names of the analyses that may be asked; empty allows all
+epsilon_per_request = 1.0       # the most that one private request may cost
+approval_days = 30.0            # an approval that is not used is void after so many days
+
+[defaults.budget]               # what all private answers together may cost a patient; never given back
+epsilon = 3.0
+delta = 1e-6
+
+# [datasets.NAME]               # the same keys, for one dataset
+# exact = true
+"""
