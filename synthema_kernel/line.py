@@ -11,7 +11,7 @@ from typing import Self
 from synthema_core.errors import InvalidInput
 
 _OPTION = re.compile(r"--([A-Za-z][A-Za-z0-9_-]*)(?:=(.*))?", re.DOTALL)
-_VARIABLE = "o"
+_VARIABLE = "-o"
 _LONGEST_WAIT_SECONDS = 7 * 24 * 3600.0
 
 
@@ -119,7 +119,7 @@ def _split(text: str) -> list[str]:
 
 def _option(part: str) -> tuple[str, str | None]:
     """(name, value after '='), or ("", None) for a plain word. Negative numbers are words."""
-    if part == f"-{_VARIABLE}":
+    if part == _VARIABLE:
         return _VARIABLE, None
     if found := _OPTION.fullmatch(part):
         return found[1].replace("_", "-"), found[2]
@@ -129,7 +129,7 @@ def _option(part: str) -> tuple[str, str | None]:
 
 
 def _spelled(name: str) -> str:
-    return f"-{name}" if name == _VARIABLE else f"--{name}"
+    return name if name == _VARIABLE else f"--{name}"
 
 
 def _number(text: str) -> float | None:

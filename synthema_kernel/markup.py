@@ -40,7 +40,7 @@ class Table:
         )
         caption = (
             f'<caption style="caption-side:top;text-align:left;font-weight:600;padding:6px 0;color:inherit">'
-            f"{escape(self.caption)}</caption>"
+            f"{escape(printable(self.caption))}</caption>"
             if self.caption
             else ""
         )
@@ -51,7 +51,7 @@ class Table:
 
     def _cell(self, tag: str, index: int, text: str, style: str = "") -> str:
         side = _NUMBERS if index in self.numbers else "text-align:left"
-        return f'<{tag} style="{style}{_CELL};{side}">{escape(text)}</{tag}>'
+        return f'<{tag} style="{style}{_CELL};{side}">{escape(printable(text))}</{tag}>'
 
     def text(self) -> str:
         rows = [[printable(cell) for cell in row] for row in (self.columns, *self.rows)]
@@ -65,7 +65,9 @@ class Table:
             return "  ".join(cells).rstrip()
 
         rule = "  ".join("-" * width for width in widths)
-        return "\n".join([*([self.caption] if self.caption else []), line(rows[0]), rule, *map(line, rows[1:])])
+        return "\n".join(
+            [*([printable(self.caption)] if self.caption else []), line(rows[0]), rule, *map(line, rows[1:])]
+        )
 
 
 def printable(text: str) -> str:
@@ -73,13 +75,12 @@ def printable(text: str) -> str:
     return "".join(" " if unicodedata.category(sign)[0] == "C" else sign for sign in text)
 
 
-def paragraph(text: str, *, soft: bool = False, strong: bool = False) -> str:
-    style = "opacity:.75;font-size:12px;" if soft else "font-size:13px;"
-    return f'<p style="margin:4px 0;{style}{"font-weight:600;" if strong else ""}{_BLOCK}">{escape(text)}</p>'
+def paragraph(text: str) -> str:
+    return f'<p style="margin:4px 0;opacity:.8;font-size:12px;{_BLOCK}">{escape(printable(text))}</p>'
 
 
 def heading(text: str) -> str:
-    return f'<p style="margin:8px 0 2px;font-size:15px;font-weight:600;{_BLOCK}">{escape(text)}</p>'
+    return f'<p style="margin:8px 0 2px;font-size:15px;font-weight:600;{_BLOCK}">{escape(printable(text))}</p>'
 
 
 def block(*parts: str) -> str:

@@ -100,7 +100,9 @@ class Result:
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         svg, tables, provenance = self.to_svg(), self._kind.tables(self.values), self._provenance()
         html = markup.block(svg, *(table.html() for table in tables), provenance.html())
-        text = "\n\n".join([str(self.values["title"]), *(table.text() for table in tables), provenance.text()])
+        text = "\n\n".join(
+            [markup.printable(str(self.values["title"])), *(table.text() for table in tables), provenance.text()]
+        )
         return {"text/html": html, "image/svg+xml": svg, "text/plain": text}
 
     def __repr__(self) -> str:

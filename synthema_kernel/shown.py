@@ -25,11 +25,15 @@ class Shown:
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         html = [markup.heading(self.title)] if self.title else []
         html += [table.html() for table in self.tables]
-        html += [markup.paragraph(sentence, soft=True) for sentence in self.sentences]
+        html += [markup.paragraph(sentence) for sentence in self.sentences]
         return {"text/html": markup.block(*html), "text/plain": str(self)}
 
     def __str__(self) -> str:
-        parts = [self.title, *(table.text() for table in self.tables), *map(markup.printable, self.sentences)]
+        parts = [
+            markup.printable(self.title),
+            *(table.text() for table in self.tables),
+            *map(markup.printable, self.sentences),
+        ]
         return "\n\n".join(part for part in parts if part)
 
     __repr__ = __str__

@@ -51,7 +51,7 @@ def serve(settings: Settings) -> None:
     page = f"{scheme}://{settings.host}:{listener.getsockname()[1]}/"
 
     def start_worker(claim: Claim) -> WorkerProcess:
-        return WorkerProcess(claim, state.name, state.salt())
+        return WorkerProcess(claim, state.name, state.folder / claim.dataset.path, state.salt())
 
     def connect() -> FleetLink:
         return FleetLink(contact.gateway, state.ca_path.read_bytes(), state.node_key())

@@ -35,7 +35,9 @@ def engine_digest() -> str:
 def _added_analyses() -> list[tuple[str, bytes]]:
     """Sources of the distributions that add analyses of their own: their code computes here as ours does."""
     points = metadata.entry_points(group=_ANALYSES)
-    added = {point.dist.name: point.dist for point in points if point.dist is not None and point.dist.name != "synthema"}
+    added = {
+        point.dist.name: point.dist for point in points if point.dist is not None and point.dist.name != "synthema"
+    }
     return [
         (f"{name}/{file}", file.read_binary())
         for name, distribution in sorted(added.items())

@@ -10,6 +10,7 @@ import nbformat
 import papermill
 from jupyter_client.manager import AsyncKernelManager
 from papermill.exceptions import PapermillException, PapermillExecutionError
+from traitlets import default
 
 from synthema_core.errors import InvalidInput, RoundFailed, SynthemaError, Unavailable
 from synthema_kernel.reports.page import to_page
@@ -81,9 +82,16 @@ def _check_parameters(template: Path, parameters: Mapping[str, Any]) -> None:
 
 
 def _manager_with(environment: Mapping[str, str]) -> type[AsyncKernelManager]:
-    """A kernel manager whose kernels get exactly this environment; papermill has no setting for it."""
+    """A kernel manager whose kernels get exactly this environment; papermill has no setting for it.
+
+    Their messages are encrypted: other people on the machine may listen on its loopback.
+    """
 
     class Manager(AsyncKernelManager):
+        @default("transport_encryption")
+        def _encrypted(self) -> str:
+            return "auto"
+
         async def start_kernel(self, **arguments: Any) -> None:  # type: ignore[override]  # an alias there
             await super().start_kernel(**{**arguments, "env": dict(environment)})
 

@@ -41,7 +41,7 @@ class ClaimedJobs:
         except SynthemaError as error:
             _log.warning("%s", error)
         except Exception as error:  # the outermost edge: the text may hold anything, so only its type is kept
-            _log.error("A job's message broke the desk: %s", type(error).__name__)  # noqa: TRY400
+            _log.error("A job's message broke the desk: %s", type(error).__name__)
         return _refusal(Refused("This site could not take part; its log says more.", rule="engine"))
 
     def expects_work(self) -> bool:

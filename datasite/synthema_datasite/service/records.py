@@ -18,10 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from synthema_core.ledger import Charge
-
 from synthema_core.admission import DatasetFacts
 from synthema_core.journal import Entry
+from synthema_core.ledger import Charge
 from synthema_core.ports import JournalReader
 from synthema_core.request import Verb
 from synthema_core.request_record import RequestRecord, request_ids, request_record
@@ -46,7 +45,7 @@ def known_identities(journal: JournalReader) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class DatasetRecord:
-    """One version of a Dataset and where its rows are."""
+    """One version of a Dataset and where its rows are: `path` is relative to the state folder, which may be moved."""
 
     facts: DatasetFacts
     path: Path

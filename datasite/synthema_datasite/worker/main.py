@@ -11,11 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from synthema_core.admission import DatasetFacts
 from synthema_core.errors import Refused, SynthemaError, to_wire
 from synthema_core.plan import Plan
 from synthema_core.schemas import Schema
-from synthema_datasite.service.records import DatasetRecord
 from synthema_datasite.store.parquet import ParquetRows
 from synthema_datasite.worker.contributor import Contributor
 from synthema_datasite.worker.frames import Frame, read_frame, write_frame
@@ -42,19 +40,15 @@ class Worker:
 
 
 def _open(specification: Mapping[str, Any]) -> Contributor:
-    plan = Plan.from_dict(specification["plan"])
     dataset = specification["dataset"]
-    facts = DatasetFacts(
-        dataset["name"],
-        dataset["version"],
+    rows = ParquetRows(
+        Path(dataset["path"]),
         Schema.from_dict(dataset["schema"]),
+        dataset["sha256"],
         dataset["commitment"],
-        dataset["patients"],
+        bytes.fromhex(dataset["salt"]),
     )
-    record = DatasetRecord(
-        facts, Path(dataset["path"]), dataset["sha256"], dataset["ingested_at"], dataset["ingested_by"]
-    )
-    rows = ParquetRows(record, bytes.fromhex(specification["salt"]))
+    plan = Plan.from_dict(specification["plan"])
     return Contributor(specification["job"], specification["site"], plan, rows)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from synthema_core.errors import RoundFailed, Unavailable, from_wire
@@ -18,9 +19,15 @@ _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
 
 
 class WorkerProcess:
-    """Implements JobWorker over pipes. Keeps the rows loaded between Rounds; gone with the Job."""
+    """Implements JobWorker over pipes. Keeps the rows loaded between Rounds; gone with the Job.
 
-    def __init__(self, claim: Claim, site: str, salt: bytes) -> None:
+    Parameters
+    ----------
+    rows
+        The Parquet file of the claimed Dataset version.
+    """
+
+    def __init__(self, claim: Claim, site: str, rows: Path, salt: bytes) -> None:
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-m", "synthema_datasite.worker.main"],
@@ -36,17 +43,12 @@ class WorkerProcess:
             "site": site,
             "plan": claim.plan.to_dict(),
             "dataset": {
-                "path": str(record.path),
+                "path": str(rows),
+                "schema": record.facts.schema.to_dict(),
                 "sha256": record.sha256,
                 "commitment": record.facts.commitment,
-                "schema": record.facts.schema.to_dict(),
-                "name": record.facts.name,
-                "version": record.facts.version,
-                "patients": record.facts.patients,
-                "ingested_at": record.ingested_at,
-                "ingested_by": record.ingested_by,
+                "salt": salt.hex(),
             },
-            "salt": salt.hex(),
         }
 
     def announce(self) -> str:
