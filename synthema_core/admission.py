@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 from synthema_core.analyses import from_plan
 from synthema_core.analyses.base import Analysis
-from synthema_core.errors import Refused, SynthemaError
+from synthema_core.charging import mechanism_of
+from synthema_core.errors import InvalidPlan, Refused, SynthemaError
+from synthema_core.ledger import Budget
 from synthema_core.plan import Mode, Participant, Plan
 from synthema_core.policy import DatasetPolicy, Policy
 from synthema_core.schemas import Schema
@@ -62,7 +64,7 @@ def admit(plan: Plan, facts: SiteFacts) -> Analysis:
     if plan.mode is Mode.EXACT:
         _check_exact(analysis, plan, limits, dataset)
     else:
-        _check_private(plan, limits)
+        _check_private(analysis, plan, limits, facts.policy.budget(dataset.name))
     return analysis
 
 
@@ -130,8 +132,14 @@ def _check_exact(analysis: Analysis, plan: Plan, limits: DatasetPolicy, dataset:
         raise Refused("This site allows no exact sums on this dataset.", "Ask a private analysis.", rule="exact")
     if dataset.patients < limits.min_patients:
         raise Refused("The dataset has too few patients for exact sums.", rule="min_patients")
-    if analysis.exact_times and limits.exact_times:
-        return
+    if analysis.exact_times:
+        if not limits.exact_times:
+            raise Refused(
+                "This site shows no exact event times of this dataset.",
+                f"Use --step {limits.min_time_step:g}.",
+                rule="exact_times",
+            )
+        return  # whoever allows the times themselves has allowed a number for each of them
     if analysis.time_step is not None and analysis.time_step < limits.min_time_step:
         raise Refused(
             f"The time grid is finer than the {limits.min_time_step:g} this site allows.",
@@ -146,10 +154,21 @@ def _check_exact(analysis: Analysis, plan: Plan, limits: DatasetPolicy, dataset:
         )
 
 
-def _check_private(plan: Plan, limits: DatasetPolicy) -> None:
-    if plan.privacy is not None and plan.privacy.epsilon > limits.epsilon_per_request:
+def _check_private(analysis: Analysis, plan: Plan, limits: DatasetPolicy, budget: Budget) -> None:
+    assert plan.privacy is not None, "a private Plan declares its cost"
+    if plan.privacy.delta > budget.delta:  # at a larger delta, the same epsilon buys less noise
+        raise Refused(
+            f"The Plan's delta is above the {budget.delta:g} of this site's budget.",
+            f"Use --delta {budget.delta:g}.",
+            rule="delta",
+        )
+    if plan.privacy.epsilon > limits.epsilon_per_request:
         raise Refused(
             f"The Plan's epsilon is above the {limits.epsilon_per_request:g} this site allows for one request.",
             f"Use --epsilon {limits.epsilon_per_request:g}.",
             rule="epsilon_per_request",
         )
+    try:
+        mechanism_of(plan, analysis)
+    except InvalidPlan as error:
+        raise Refused(error.message, error.hint, rule="noise") from None

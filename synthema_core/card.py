@@ -57,9 +57,12 @@ class Card:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         try:
-            return cls(**{**data, "schema": Schema.from_dict(data["schema"])})
-        except (TypeError, KeyError):
+            card = cls(**{**data, "schema": Schema.from_dict(data["schema"]), "policy": dict(data["policy"])})
+        except (TypeError, ValueError, KeyError):
             raise IntegrityFailure("A Card cannot be read.") from None
+        if type(card.version) is not int:  # the newest of them is looked for
+            raise IntegrityFailure("A Card cannot be read.")
+        return card
 
     def signed(self, key: Ed25519PrivateKey) -> Card:
         return Card.from_dict({**self.to_dict(), "signature": sign(key, _DOMAIN, self.statement())})

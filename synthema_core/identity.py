@@ -43,7 +43,7 @@ def verify(key: str, domain: str, statement: object, signature: str) -> None:
         Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(
             bytes.fromhex(signature), _message(domain, statement)
         )
-    except (InvalidSignature, ValueError):
+    except (InvalidSignature, TypeError, ValueError):
         raise IntegrityFailure(
             f"A signature of kind '{domain}' does not hold.", f"Expected the key {fingerprint(key)}."
         ) from None

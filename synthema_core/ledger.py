@@ -56,7 +56,7 @@ class Charge:
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         try:
             return cls(**{**data, "mechanism": DiscreteGaussian.from_dict(data["mechanism"])})
-        except (TypeError, KeyError, SynthemaError):
+        except (TypeError, KeyError, AttributeError, SynthemaError):
             raise IntegrityFailure("A charge of the ledger cannot be read.") from None
 
 

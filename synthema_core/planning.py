@@ -7,10 +7,13 @@ from datetime import datetime, timedelta
 
 from synthema_core import moments
 from synthema_core.analyses import find
+from synthema_core.analyses.base import Analysis
 from synthema_core.card import Card
+from synthema_core.charging import mechanism_of
 from synthema_core.errors import InvalidInput, InvalidPlan, NotFound
 from synthema_core.plan import SMALLEST_FEDERATION, Mode, OutputPolicy, Participant, Plan, PrivacyTarget
 
+DEFAULT_EPSILON = 1.0
 DEFAULT_DELTA = 1e-6
 _VALID_DAYS = 30
 
@@ -81,10 +84,7 @@ def make_plan(
     engine = _shared(cards, "engine version", [card.engine for card in cards])
     kind = find(analysis)
     question = kind.from_options(options, cards[0].schema)
-    if not kind.private and epsilon is not None:
-        raise InvalidInput(f"'{analysis}' is exact: it has no epsilon.", "Leave --epsilon out.")
-    privacy = PrivacyTarget(epsilon or 1.0, delta or DEFAULT_DELTA) if kind.private else None
-    return Plan(
+    plan = Plan(
         analysis=analysis,
         parameters=question.parameters(),
         mode=Mode.PRIVATE if kind.private else Mode.EXACT,
@@ -102,6 +102,16 @@ def make_plan(
         purpose=purpose,
         created_at=moments.spell(now),
         expires_at=moments.spell(now + timedelta(days=_VALID_DAYS)),
-        privacy=privacy,
+        privacy=_privacy(kind, epsilon, delta),
         supersedes=supersedes,
     )
+    mechanism_of(plan, question)  # a cost that no noise can keep is told before stewards are asked
+    return plan
+
+
+def _privacy(kind: type[Analysis], epsilon: float | None, delta: float | None) -> PrivacyTarget | None:
+    if kind.private:
+        return PrivacyTarget(DEFAULT_EPSILON if epsilon is None else epsilon, DEFAULT_DELTA if delta is None else delta)
+    if epsilon is not None or delta is not None:
+        raise InvalidInput(f"'{kind.name}' is exact: it has no epsilon.", "Leave --epsilon and --delta out.")
+    return None

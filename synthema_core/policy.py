@@ -39,7 +39,7 @@ class DatasetPolicy:
     analyses
         Names of the analyses that may be asked; empty allows all.
     epsilon_per_request
-        The most one private Request may cost.
+        The most one private Request may cost, at a delta no larger than the Budget's.
     approval_days
         After so many days an approval that was not used is void.
     """
@@ -114,15 +114,18 @@ def parse_policy(text: str) -> Policy:
     except tomllib.TOMLDecodeError as error:
         raise InvalidPolicy(f"The policy is not TOML: {error}.") from None
     _check_known(data, _PARTS, "The policy")
-    tables = {"defaults": data.get("defaults", {}), **_table(data.get("datasets", {}), "[datasets]")}
-    budgets = {name: _budget(name, _table(table, f"[{name}]")) for name, table in tables.items()}
-    default_budget = budgets.pop("defaults") or _DEFAULT_BUDGET
-    defaults = _limits("[defaults]", {}, tables.pop("defaults"))
+    general = _table(data.get("defaults", {}), "[defaults]")
+    tables = {
+        name: _table(table, f"[datasets.{name}]")
+        for name, table in _table(data.get("datasets", {}), "[datasets]").items()
+    }
+    defaults = _limits("[defaults]", {}, general)
     base = {f.name: getattr(defaults, f.name) for f in fields(DatasetPolicy)}
+    default_budget = _budget("[defaults]", general, _DEFAULT_BUDGET)
     return Policy(
         defaults=defaults,
         datasets={name: _limits(f"[datasets.{name}]", base, table) for name, table in tables.items()},
-        budgets={name: budget for name, budget in budgets.items() if budget is not None},
+        budgets={name: _budget(f"[datasets.{name}]", table, default_budget) for name, table in tables.items()},
         default_budget=default_budget,
     )
 
@@ -139,15 +142,15 @@ def _check_known(table: Mapping[str, Any], known: frozenset[str], where: str) ->
         raise InvalidPolicy(f"{where} has an unknown '{unknown[0]}'.", f"Known are {', '.join(sorted(known))}.")
 
 
-def _budget(where: str, table: Mapping[str, Any]) -> Budget | None:
+def _budget(where: str, table: Mapping[str, Any], base: Budget) -> Budget:
     if _BUDGET not in table:
-        return None
+        return base
     budget = _table(table[_BUDGET], f"The budget of {where}")
     _check_known(budget, frozenset({"epsilon", "delta"}), f"The budget of {where}")
-    try:
-        return Budget(float(budget["epsilon"]), float(budget.get("delta", _DEFAULT_BUDGET.delta)))
-    except (KeyError, TypeError, ValueError):
-        raise InvalidPolicy(f"The budget of {where} needs a number for epsilon.") from None
+    if "epsilon" not in budget:
+        raise InvalidPolicy(f"The budget of {where} needs a number for epsilon.")
+    given = {name: _value(f"The budget of {where}", name, float, value) for name, value in budget.items()}
+    return Budget(**{"delta": base.delta, **given})
 
 
 def _limits(where: str, base: Mapping[str, Any], table: Mapping[str, Any]) -> DatasetPolicy:

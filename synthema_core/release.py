@@ -113,12 +113,13 @@ class Release:
         try:
             whole = {
                 **data,
+                "result": dict(data["result"]),
                 "guarantee": Guarantee(**data["guarantee"]),
                 "sites": tuple(data["sites"]),
                 "datasets": tuple(data["datasets"]),
             }
             return cls(**whole)
-        except (TypeError, KeyError):
+        except (TypeError, ValueError, KeyError):
             raise IntegrityFailure("A Release cannot be read.") from None
 
     def signed(self, key: Ed25519PrivateKey) -> Release:

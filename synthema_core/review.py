@@ -56,9 +56,12 @@ class Review:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         try:
-            return cls(**{**data, "verdict": Verdict(data["verdict"])})
-        except (TypeError, ValueError, KeyError):
+            review = cls(**{**data, "verdict": Verdict(data["verdict"])})
+        except (TypeError, ValueError, KeyError, AttributeError, InvalidInput):
             raise IntegrityFailure("A Review cannot be read.") from None
+        if not all(isinstance(part, str) for part in asdict(review).values()):
+            raise IntegrityFailure("A Review cannot be read.")
+        return review
 
     def signed(self, key: Ed25519PrivateKey) -> Review:
         statement = self.statement()

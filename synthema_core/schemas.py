@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -55,17 +56,21 @@ class Field:
                 f"'{self.name}' cannot name a field.", "Use a letter, then letters, digits or underscores."
             )
         if self.kind in (Kind.NUMBER, Kind.INTEGER):
-            if self.minimum is None or self.maximum is None or not self.minimum < self.maximum:
+            if self.minimum is None or self.maximum is None or not -math.inf < self.minimum < self.maximum < math.inf:
                 raise InvalidSchema(
                     f"The field '{self.name}' needs a minimum below its maximum.",
                     "Give both, in the field's unit.",
                 )
+            if self.kind is Kind.INTEGER and (self.minimum % 1 or self.maximum % 1):
+                raise InvalidSchema(f"The range of the integer '{self.name}' ends in whole numbers.")
         elif self.minimum is not None or self.maximum is not None:
             raise InvalidSchema(f"The field '{self.name}' is {self.kind}: it has no range.")
         if (self.kind is Kind.CATEGORY) != bool(self.codes):
             raise InvalidSchema(f"The field '{self.name}': codes belong to a category, and a category needs them.")
         if len(dict(self.codes)) != len(self.codes):
             raise InvalidSchema(f"The field '{self.name}' lists a code twice.")
+        if "" in self.levels:
+            raise InvalidSchema(f"The field '{self.name}' has an empty code.", "An empty value is a missing one.")
 
     @property
     def levels(self) -> tuple[str, ...]:

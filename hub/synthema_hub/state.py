@@ -34,7 +34,7 @@ class HubState:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             folder.chmod(0o700)
             (folder / "flower").mkdir(exist_ok=True, mode=0o700)
-            ensure(folder / "certificates", hosts or ("127.0.0.1", "localhost"))
+            ensure(folder / "certificates", hosts)
             _write_once(folder / _SIGNING_KEY, Ed25519PrivateKey.generate().private_bytes_raw())
             for token in (_JOB_TOKEN, _CONTROL_TOKEN, _EXEC_SECRET):
                 _write_once(folder / token, secrets.token_urlsafe(32).encode())
@@ -49,9 +49,16 @@ class HubState:
         return self.folder / "journal.sqlite"
 
     @property
+    def accounts_path(self) -> Path:
+        return self.folder / "accounts.json"
+
+    @property
+    def ports_path(self) -> Path:
+        return self.folder / "ports.json"
+
+    @property
     def certificates(self) -> Certificates:
-        folder = self.folder / "certificates"
-        return ensure(folder, ("127.0.0.1", "localhost"))
+        return ensure(self.folder / "certificates", ())
 
     @property
     def flower_folder(self) -> Path:

@@ -19,6 +19,7 @@ DIE_WITH_PARENT = "SYNTHEMA_DIE_WITH_PARENT"
 _PR_SET_PDEATHSIG = 1
 _END_SECONDS = 20.0
 _LOOK_SECONDS = 0.05
+_MOST_REVIVALS, _REVIVAL_SECONDS = 3, 60.0
 
 
 def die_with_parent() -> None:
@@ -72,11 +73,39 @@ def _environment(extra: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, DIE_WITH_PARENT: "1", "PYTHONUNBUFFERED": "1", **extra}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Child:
+    """A process that was started, and how to start it again.
+
+    Parameters
+    ----------
+    ends
+        Moments (monotonic, seconds) at which it ended and was started again.
+    """
+
     name: str
-    process: subprocess.Popen[bytes]
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
     log: Path
+    process: subprocess.Popen[bytes]
+    ends: list[float]
+
+
+def _spawn(arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("ab") as file:
+        return subprocess.Popen(
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+
+
+def _ended(child: Child, how: str) -> Unavailable:
+    lines = child.log.read_text(errors="replace").strip().splitlines()
+    return Unavailable(f"'{child.name}' {how}: {lines[-1] if lines else 'it said nothing'}.", f"See {child.log}.")
 
 
 class Children:
@@ -95,28 +124,35 @@ class Children:
 
     def start(self, name: str, arguments: Sequence[str], extra: Mapping[str, str] | None = None) -> Child:
         """Start a process in a session of its own (so that Ctrl-C reaches us alone), logging to a file."""
-        log = self._logs / f"{name}.log"
-        with log.open("ab") as file:
-            process = subprocess.Popen(
-                arguments,
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                env=_environment(extra or {}),
-                start_new_session=True,
-            )
-        child = Child(name, process, log)
+        log, environment = self._logs / f"{name}.log", _environment(extra or {})
+        child = Child(name, arguments, environment, log, _spawn(arguments, environment, log), [])
         self._children.append(child)
         return child
+
+    def revive(self, now: float) -> list[str]:
+        """Start again what has ended; return the names.
+
+        Raises
+        ------
+        Unavailable
+            If a child has ended three times within a minute.
+        """
+        revived = []
+        for child in self._children:
+            if child.process.poll() is None:
+                continue
+            child.ends = [*(end for end in child.ends if now - end < _REVIVAL_SECONDS), now]
+            if len(child.ends) >= _MOST_REVIVALS:
+                raise _ended(child, "keeps ending")
+            child.process = _spawn(child.arguments, child.environment, child.log)
+            revived.append(child.name)
+        return revived
 
     def check_alive(self) -> None:
         """Raise Unavailable if a child has ended."""
         for child in self._children:
             if child.process.poll() is not None:
-                lines = child.log.read_text(errors="replace").strip().splitlines()
-                raise Unavailable(
-                    f"'{child.name}' ended early: {lines[-1] if lines else 'it said nothing'}.", f"See {child.log}."
-                )
+                raise _ended(child, "ended early")
 
     def wait_until(self, ready: Callable[[], bool], what: str, seconds: float) -> None:
         """Until `ready()`; Unavailable if a child ends or time runs out first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import signal
 import tempfile
 import time
@@ -13,7 +14,7 @@ from synthema_core.cli.demo import run_demo
 from synthema_core.cli.local_federation import RESEARCHER, SITES, LocalFederation, Ports
 from synthema_core.cli.processes import Children, check_port_free
 from synthema_core.cli.serving import is_serving
-from synthema_core.errors import InvalidInput
+from synthema_core.errors import InvalidInput, SynthemaError
 from synthema_core.plan import SMALLEST_FEDERATION
 
 _DEFAULT_STATE = Path(".synthema/up")
@@ -93,9 +94,22 @@ def _demo(arguments: argparse.Namespace) -> int:
     _end_on_signals()
     with tempfile.TemporaryDirectory(prefix="synthema-demo-") as folder:
         federation = LocalFederation(Path(folder), Ports.free(), _say)
-        with Children(federation.logs) as children:
-            run_demo(federation, sites, children, arguments.output, _say)
+        try:
+            with Children(federation.logs) as children:
+                run_demo(federation, sites, children, arguments.output, _say)
+        except SynthemaError as error:
+            kept = _keep_logs(federation, arguments.output / "logs")
+            raise type(error)(error.message, f"Every process's log is in {kept}.") from None
     return 0
+
+
+def _keep_logs(federation: LocalFederation, folder: Path) -> Path:
+    """The federation's folder goes; what its processes said stays."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for logs in (federation.logs, federation.hub_state / "logs"):
+        if logs.is_dir():
+            shutil.copytree(logs, folder, dirs_exist_ok=True)
+    return folder
 
 
 def _status(arguments: argparse.Namespace) -> int:

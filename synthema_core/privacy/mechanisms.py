@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from synthema_core.canonical import Json
 from synthema_core.errors import InvalidPlan
-from synthema_core.privacy.accounting import ORDERS, epsilon_of
+from synthema_core.privacy.accounting import ORDERS, ceiling, epsilon_of
 
 _BISECTIONS = 60
 _LARGEST_DEVIATION = 2.0**40
@@ -74,7 +74,14 @@ def calibrate(epsilon: float, delta: float, sensitivity: float) -> DiscreteGauss
     """The least noise that costs at most (epsilon, delta); sites and hub compute the same.
 
     The deviation is rounded up to three significant digits, so that it is the same on every machine.
+
+    Raises
+    ------
+    InvalidPlan
+        If the target is so small that no order could show it kept, however large the noise.
     """
+    if not any(ceiling(epsilon, delta)):
+        raise InvalidPlan(f"No noise keeps the cost to epsilon {epsilon:g} at delta {delta:g}.", "Use a larger one.")
     low, high = 0.0, 1.0
     while epsilon_of(DiscreteGaussian(high * sensitivity, sensitivity).rdp, delta) > epsilon:
         low, high = high, 2 * high

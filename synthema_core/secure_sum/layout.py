@@ -100,7 +100,7 @@ class Layout:
         return ring.view(np.uint64)
 
     def dequantise(self, ring: Ring) -> dict[str, Floats]:
-        """The values of a sum, by block name. Exact as long as `check_sum_fits` held."""
+        """The values of a sum, by block name; exact to a float64's last bit as long as `check_sum_fits` held."""
         signed = ring.view(np.int64)
         return {
             block.name: np.ldexp(signed[part].astype(np.float64), -block.fractional_bits)
@@ -130,5 +130,5 @@ class Layout:
                     Block(str(b["name"]), int(b["length"]), float(b["bound"]), int(b["fractional_bits"])) for b in data
                 )
             )
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise InvalidPlan("The Plan's layout cannot be read.") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
@@ -14,6 +15,7 @@ from synthema_core.identity import sign, verify
 
 _DOMAIN = "mask-key"
 _SMALLEST = 3
+_HEX64 = re.compile(r"[0-9a-f]{64}")  # one spelling, so that a key that is there twice shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ class Roster:
             raise RoundFailed(f"No mask key from {', '.join(missing)}.", "Submit again when all sites are online.")
         if names != sorted(identities) or len(names) < _SMALLEST:
             raise IntegrityFailure("The roster is not over the Plan's sites.")
+        if not all(_HEX64.fullmatch(announcement.mask_key) for announcement in ordered):
+            raise IntegrityFailure("The roster shows a mask key that is none.")
         if len({announcement.mask_key for announcement in ordered}) != len(ordered):
             raise IntegrityFailure("Two sites of the roster show the same mask key.")
         for announcement in ordered:

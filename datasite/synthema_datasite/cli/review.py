@@ -8,9 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from synthema_core.cli.files import read_secret
 from synthema_core.errors import InvalidInput, NotFound
 from synthema_core.request_record import RequestRecord
-from synthema_datasite.cli.arguments import leaf, read_passphrase
+from synthema_datasite.cli.arguments import leaf
 from synthema_datasite.service.reading import read_request
 from synthema_datasite.service.reviewing import Reviewing
 from synthema_datasite.service.site import Site
@@ -119,7 +120,7 @@ def _revoke(arguments: argparse.Namespace) -> int:
 
 
 def _passphrase(arguments: argparse.Namespace) -> str:
-    return read_passphrase(arguments.passphrase_file, f"Passphrase of {arguments.steward}: ")
+    return read_secret(arguments.passphrase_file, f"Passphrase of {arguments.steward}: ")
 
 
 def _reviewing(arguments: argparse.Namespace) -> Reviewing:

@@ -1,4 +1,4 @@
-"""`synthema datasite init | steward | join | ingest | serve`: an engineer's verbs."""
+"""`synthema datasite init | steward | join | ingest | serve | demo-files`: an engineer's verbs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from synthema_datasite.cli.arguments import leaf, read_passphrase, read_text
+from synthema_core.cli.files import read_secret, read_text
+from synthema_datasite.cli.arguments import leaf
 from synthema_datasite.settings import Settings
 from synthema_datasite.state import SiteState
 
@@ -20,6 +21,7 @@ def verbs(datasite: Any) -> None:
     _join_verb(datasite)
     _ingest_verb(datasite)
     _serve_verb(datasite)
+    _demo_files_verb(datasite)
 
 
 def _init_verb(commands: Any) -> None:
@@ -48,7 +50,7 @@ def _steward(arguments: argparse.Namespace) -> int:
     from synthema_datasite.service.stewards import add_steward
 
     site = Site.open(SiteState(arguments.state))
-    key = add_steward(site, arguments.name, read_passphrase(arguments.passphrase_file, "New passphrase: "))
+    key = add_steward(site, arguments.name, read_secret(arguments.passphrase_file, "New passphrase: "))
     print(f"'{arguments.name}' is a steward of '{site.name}', with the key {fingerprint(key)}.")
     return 0
 
@@ -126,3 +128,19 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 def _raise_exit(*_: object) -> None:
     raise SystemExit(0)
+
+
+def _demo_files_verb(commands: Any) -> None:
+    help_text = "write real, public patients as four hospitals would export them, to try `ingest` on"
+    parser = commands.add_parser("demo-files", help=help_text, description=help_text)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--sites", required=True, help="the hospitals' names between commas")
+    parser.set_defaults(run=_demo_files)
+
+
+def _demo_files(arguments: argparse.Namespace) -> int:
+    from synthema_datasite.demo.files import write_demo_files
+
+    write_demo_files(arguments.folder, [name.strip() for name in arguments.sites.split(",") if name.strip()])
+    print(f"Wrote the tables, schemas and a policy to {arguments.folder}.")
+    return 0

@@ -45,11 +45,15 @@ from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
-from synthema_core.errors import IntegrityFailure, NotAuthenticated, Unavailable
+from synthema_core.errors import IntegrityFailure, NotAuthenticated, RoundFailed, Unavailable
 from synthema_core.wire import JobMessage
 from synthema_datasite.federated.flower_messages import decode, encode
 
 HEARTBEAT_SECONDS = HEARTBEAT_DEFAULT_INTERVAL / 2
+
+
+class RunOver(RoundFailed):
+    """The run to which a message belongs has ended at the hub. The link itself is well."""
 
 
 @contextmanager
@@ -57,8 +61,10 @@ def _mapped_errors() -> Iterator[None]:
     try:
         yield
     except httpx.HTTPStatusError as error:
-        if error.response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        if error.response.status_code == httpx.codes.UNAUTHORIZED:
             raise NotAuthenticated("The SuperLink does not know this node's key.", "Join the federation.") from None
+        if error.response.status_code == httpx.codes.FORBIDDEN:
+            raise RunOver("The SuperLink takes no more messages of this run: it is over.") from None
         raise Unavailable(f"The SuperLink answered with status {error.response.status_code}.") from None
     except httpx.TransportError as error:
         raise Unavailable(f"The SuperLink cannot be reached ({type(error).__name__}).") from None

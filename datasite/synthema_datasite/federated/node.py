@@ -11,7 +11,7 @@ from typing import Protocol
 
 from synthema_core.errors import IntegrityFailure, SynthemaError, Unavailable
 from synthema_core.wire import JobMessage, Kind
-from synthema_datasite.federated.fleet_link import HEARTBEAT_SECONDS, FleetLink
+from synthema_datasite.federated.fleet_link import HEARTBEAT_SECONDS, FleetLink, RunOver
 
 _log = logging.getLogger(__name__)
 _DURING_JOB_SECONDS, _EXPECTING_SECONDS, _IDLE_SECONDS = 0.015, 0.2, 2.0
@@ -28,6 +28,10 @@ class JobDesk(Protocol):
 
     def expects_work(self) -> bool:
         """Whether an approved Request waits for its Job."""
+        ...
+
+    def tend(self) -> None:
+        """Nothing has come: drop the Jobs that ended elsewhere."""
         ...
 
     def close_all(self) -> None: ...
@@ -83,20 +87,21 @@ class Node:
                     self._stop.wait(self._pause())
 
     def _turn(self, link: FleetLink) -> bool:
+        """Answer one message, if there is one; whether there was."""
         try:
             pulled = link.pull()
+            if pulled is None:
+                self._desk.tend()
+                return False
+            envelope, message = pulled
+            self._last_message = 0.0 if message.kind is Kind.CLOSE else time.monotonic()
+            answer = self._desk.answer(message)
+            if answer is not None:
+                link.push(envelope, answer)
         except IntegrityFailure as error:
             _log.warning("%s", error)
-            return True
-        if pulled is None:
-            return False
-        envelope, message = pulled
-        self._last_message = time.monotonic()
-        answer = self._desk.answer(message)
-        if answer is not None:
-            link.push(envelope, answer)
-        if message.kind is Kind.CLOSE:
-            self._last_message = 0.0
+        except RunOver as error:
+            _log.info("%s", error)
         return True
 
     def _pause(self) -> float:

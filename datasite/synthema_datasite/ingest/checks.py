@@ -1,9 +1,9 @@
-"""Checking a table against its Schema: every value of every column; what is wrong is said by column and row, never by value."""
+"""Checking a table against its Schema, every value of it; what is wrong is said by column and line, never by value."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -15,7 +15,8 @@ Value: TypeAlias = float | int | bool | str | None
 _MISSING = frozenset({"", "NA", "N/A", "NaN", "null"})
 _BOOLEANS = {"0": False, "1": True, "false": False, "true": True, "no": False, "yes": True}
 _MOST_PROBLEMS, _MOST_ROWS = 10, 5
-_FIRST_ROW = 2
+_LARGEST_WHOLE = 2**53
+"""Above it, analyses (which count in float64) would take neighbouring whole numbers for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def check_table(table: Table, schema: Schema) -> dict[str, list[Value]]:
     values: dict[str, list[Value]] = {}
     if not problems:
         for field in schema.fields:
-            values[field.name], found = _read_column(field, table.columns[field.name])
+            values[field.name], found = _read_column(field, table)
             problems += found
         problems += _duplicate_patients(table, schema)
     if problems:
@@ -62,16 +63,20 @@ def check_table(table: Table, schema: Schema) -> dict[str, list[Value]]:
 
 def _header_problems(table: Table, schema: Schema) -> list[Problem]:
     names = [field.name for field in schema.fields]
+    if not table.columns.keys() & set(names):  # said of no column: without a header line it would be a value
+        raise InvalidRows(
+            "The file's first line names none of the schema's columns.", "It needs a header line, with commas."
+        )
     missing = [Problem(name, "is missing") for name in names if name not in table.columns]
     unknown = [Problem(name, "is not in the schema") for name in table.columns if name not in names]
     return missing + unknown
 
 
-def _read_column(field: Field, texts: Sequence[str]) -> tuple[list[Value], list[Problem]]:
+def _read_column(field: Field, table: Table) -> tuple[list[Value], list[Problem]]:
     read = _READERS[field.kind]
     values: list[Value] = []
     wrong: dict[str, list[int]] = {}
-    for line, text in enumerate(texts, start=_FIRST_ROW):
+    for line, text in zip(table.lines, table.columns[field.name], strict=True):
         try:
             values.append(_read_value(field, read, text))
         except _Wrong as reason:
@@ -91,7 +96,9 @@ def _number(field: Field, text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise _Wrong("holds something that is not a number") from None
+        value = None
+    if value is None or "_" in text or not text.isascii():  # Python also reads 1_000 and other scripts' digits
+        raise _Wrong("holds something that is not a number")
     if not math.isfinite(value):
         raise _Wrong("holds something that is not a finite number")
     if field.minimum is not None and value < field.minimum:
@@ -105,6 +112,8 @@ def _integer(field: Field, text: str) -> int:
     value = _number(field, text)
     if value != int(value):
         raise _Wrong("holds something that is not a whole number")
+    if abs(value) > _LARGEST_WHOLE:
+        raise _Wrong("holds a whole number that is too large to be kept exactly")
     return int(value)
 
 
@@ -137,7 +146,7 @@ _READERS: dict[Kind, Callable[[Field, str], Value]] = {
 def _duplicate_patients(table: Table, schema: Schema) -> list[Problem]:
     first: dict[str, int] = {}
     again: list[int] = []
-    for line, patient in enumerate(table.columns[schema.patient_id], start=_FIRST_ROW):
+    for line, patient in zip(table.lines, table.columns[schema.patient_id], strict=True):
         if first.setdefault(patient, line) != line:
             again.append(line)
     return [Problem(schema.patient_id, "names a patient again", tuple(again))] if again else []

@@ -21,9 +21,11 @@ def read_schema(path: Path) -> Schema:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InvalidSchema(f"The schema {path} cannot be read: {error.strerror}.") from None
+        raise InvalidSchema(
+            f"The schema {path} cannot be read: {error.strerror}.", "Check its path and rights."
+        ) from None
     except UnicodeDecodeError:
-        raise InvalidSchema(f"The schema {path} is not UTF-8 text.") from None
+        raise InvalidSchema(f"The schema {path} is not UTF-8 text.", "Save it as UTF-8.") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""

@@ -8,15 +8,25 @@ from pathlib import Path
 
 from synthema_core.errors import InvalidRows
 
-_FIRST_ROW = 2  # in a text editor: the header is line 1
+_FEWEST_LINES = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Columns by name, all equally long, in the file's order."""
+    """Columns by name, all equally long, in the file's order.
+
+    Parameters
+    ----------
+    lines
+        Where each row ends, as a text editor counts lines: empty ones too, and the header is line 1.
+    """
 
     columns: dict[str, list[str]]
-    rows: int
+    lines: tuple[int, ...]
+
+    @property
+    def rows(self) -> int:
+        return len(self.lines)
 
 
 def read_csv(path: Path) -> Table:
@@ -30,28 +40,37 @@ def read_csv(path: Path) -> Table:
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = list(csv.reader(file, strict=True))
+            reader = csv.reader(file, strict=True)
+            lines = [(reader.line_num, values) for values in reader if values]
     except OSError as error:
         raise InvalidRows(f"The file {path} cannot be read: {error.strerror}.", "Check its path and rights.") from None
     except UnicodeDecodeError:
         raise InvalidRows(f"The file {path} is not UTF-8 text.", "Export it as CSV in UTF-8.") from None
     except csv.Error:
         raise InvalidRows(f"The file {path} is not CSV.", "Export it with commas and a header line.") from None
-    return _table(path, [line for line in lines if line])
+    return _table(path, lines)
 
 
-def _table(path: Path, lines: list[list[str]]) -> Table:
-    if len(lines) < _FIRST_ROW:
+def _table(path: Path, lines: list[tuple[int, list[str]]]) -> Table:
+    if len(lines) < _FEWEST_LINES:
         raise InvalidRows(f"The file {path} holds no patients.", "It needs a header line and one line a patient.")
-    header = [name.strip() for name in lines[0]]
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise InvalidRows(f"The file {path} has the column '{twice[0]}' twice.", "Rename one of them.")
-    for number, line in enumerate(lines[1:], start=_FIRST_ROW):
-        if len(line) != len(header):
+    header, rows = [name.strip() for name in lines[0][1]], lines[1:]
+    _check_names_differ(path, header)
+    for number, values in rows:
+        if len(values) != len(header):
             raise InvalidRows(
-                f"Line {number} of {path} has {len(line)} values where the header has {len(header)}.",
+                f"Line {number} of {path} has {len(values)} values where the header has {len(header)}.",
                 "Quote values that hold commas.",
             )
-    columns = {name: [line[place].strip() for line in lines[1:]] for place, name in enumerate(header)}
-    return Table(columns, len(lines) - 1)
+    columns = {name: [values[place].strip() for _, values in rows] for place, name in enumerate(header)}
+    return Table(columns, tuple(number for number, _ in rows))
+
+
+def _check_names_differ(path: Path, header: list[str]) -> None:
+    for place, name in enumerate(header):
+        first = header.index(name)
+        if first < place:  # told by place: without a header line the name would be a patient's value
+            raise InvalidRows(
+                f"The columns {first + 1} and {place + 1} of {path} have the same name.",
+                "Rename one of them in the file's header line.",
+            )

@@ -40,7 +40,7 @@ def ingest(
     schema = read_schema(schema_path)
     table = read_csv(table_path)
     values = check_table(table, schema)
-    fresh = state.rows_folder / name / f".{os.getpid()}.new"
+    path = fresh = state.rows_folder / name / f".{os.getpid()}.new"
     try:
         sha256 = _write_parquet(fresh, values, schema)
         with journal.writing() as writer:
@@ -57,10 +57,34 @@ def ingest(
                 "sha256": sha256,
             }
             writer.append(Draft(DATASETS + name, "ingest", by, now, body))
-            fresh.replace(path)  # the last step that can fail, and the transaction fails with it
+            _put_in_place(fresh, path)
+    except Unavailable:
+        _remove_unrecorded(state, journal, name, path)
+        raise
     finally:
         fresh.unlink(missing_ok=True)
     return dataset_records(journal)[name]
+
+
+def _put_in_place(fresh: Path, path: Path) -> None:
+    """Rename, and have the folder on the disk: a recorded version whose file a power cut took would be lost."""
+    try:
+        fresh.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise _unwritable(path.parent, error) from None
+
+
+def _remove_unrecorded(state: SiteState, journal: SqliteJournal, name: str, path: Path) -> None:
+    """The Journal's own commit comes after the file is in place; when it finds no room, the file has to go again."""
+    with journal.writing() as writer:  # so that no other process is between its file and its entry
+        recorded = [state.folder / str(entry.body["path"]) for entry in writer.entries(DATASETS + name)]
+        if path not in recorded:
+            path.unlink(missing_ok=True)
 
 
 def _check_new(name: str, earlier: list[Entry], sha256: str) -> None:
@@ -90,7 +114,12 @@ def _write_parquet(path: Path, values: Mapping[str, list[Value]], schema: Schema
             os.fsync(file.fileno())
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise Unavailable(
-            f"The dataset cannot be written to {path.parent}: {error.strerror or type(error).__name__}.",
-            "Make room on the disk; nothing was taken in.",
-        ) from None
+        raise _unwritable(path.parent, error) from None
+
+
+def _unwritable(folder: Path, error: OSError) -> Unavailable:
+    reason = os.strerror(error.errno) if error.errno else type(error).__name__  # Arrow's own text is several sentences
+    return Unavailable(
+        f"The dataset cannot be written to {folder}: {reason}.",
+        "Make room on the disk; nothing was taken in.",
+    )

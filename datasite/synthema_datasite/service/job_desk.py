@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 
 from synthema_core.errors import IntegrityFailure, Refused, SynthemaError, to_wire
+from synthema_core.journal import Head
 from synthema_core.ports import JobWorker
 from synthema_core.request import Status
 from synthema_core.secure_sum import Announcement
@@ -27,6 +28,7 @@ class ClaimedJobs:
         self._site, self._start_worker = site, start_worker
         self._claims = Claims(site)
         self._workers: dict[str, JobWorker] = {}
+        self._read_at, self._running, self._expecting = Head(sequence=-1), frozenset[str](), False
 
     def answer(self, message: JobMessage) -> JobMessage | None:
         """The reply to one message. Raises nothing: a refusal is a reply too."""
@@ -45,8 +47,26 @@ class ClaimedJobs:
         return _refusal(Refused("This site could not take part; its log says more.", rule="engine"))
 
     def expects_work(self) -> bool:
+        self._read_journal()
+        return self._expecting
+
+    def tend(self) -> None:
+        """Close the Jobs whose Request has ended by the hub's word: their last message may never have come."""
+        if self._workers:
+            self._read_journal()
+            for job in self._workers.keys() - self._running:
+                self._close(job)
+
+    def _read_journal(self) -> None:
+        """Which Jobs run and whether another is due; read again only when the Journal has grown."""
+        head = self._site.journal.head()
+        if head == self._read_at:
+            return
         records = request_records(self._site.journal, self._site.name)
-        return any(record.request.status in (Status.APPROVED, Status.RUNNING) for record in records)
+        running = [record for record in records if record.request.status is Status.RUNNING]
+        self._running = frozenset(record.job for record in running if record.job)
+        self._expecting = bool(running) or any(record.request.status is Status.APPROVED for record in records)
+        self._read_at = head
 
     def close_all(self) -> None:
         for job in list(self._workers):

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,9 @@ from synthema_core.commitment import commitment
 from synthema_core.errors import IntegrityFailure, NotFound
 from synthema_core.schemas import Kind, Schema
 
-#: DuckDB fetches extensions and reads other files by itself unless told not to.
+if TYPE_CHECKING:
+    import duckdb
+
 _CLOSED: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
@@ -24,6 +26,21 @@ _CLOSED: dict[str, str | bool | int | float | list[str]] = {
     "threads": 1,
     "memory_limit": "2GB",
 }
+
+
+def closed_database(path: Path) -> duckdb.DuckDBPyConnection:
+    """A DuckDB that can read this one file: no other, no network, no extension, and no statement opens it again.
+
+    By itself DuckDB reads and writes whatever a statement names, and fetches extensions for it.
+    """
+    import duckdb
+
+    quoted = str(path).replace("'", "''")
+    database = duckdb.connect(":memory:", config=_CLOSED)
+    database.execute(f"SET allowed_paths = ['{quoted}']")  # takes no parameter, and must come before the next
+    database.execute("SET enable_external_access = false")
+    database.execute("SET lock_configuration = true")
+    return database
 
 
 class ParquetRows:
@@ -67,9 +84,7 @@ class ParquetRows:
             raise IntegrityFailure("The dataset's rows were changed after they were taken in.", "Restore them.")
 
     def _read(self, columns: Sequence[str]) -> dict[str, Any]:
-        import duckdb
-
-        with duckdb.connect(":memory:", config=_CLOSED) as database:
+        with closed_database(self._path) as database:
             chosen = ", ".join(f'"{column}"' for column in columns)
             return dict(database.read_parquet(str(self._path)).project(chosen).fetchnumpy())
 

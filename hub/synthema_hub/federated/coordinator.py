@@ -23,6 +23,7 @@ from synthema_hub.federated.job_service import JobService
 
 OPEN_SECONDS = 60.0
 ROUND_SECONDS = 120.0
+CLOSE_SECONDS = 5.0
 
 app = ServerApp()
 
@@ -51,7 +52,7 @@ class Coordinator:
 
     def close(self) -> None:
         """Let the sites drop the Job's rows and keys, whatever came of it."""
-        self._exchange.tell_all(JobMessage(Kind.CLOSE, {"job": self._job}))
+        self._exchange.tell_all(JobMessage(Kind.CLOSE, {"job": self._job}), CLOSE_SECONDS)
 
     def _open(self) -> Roster:
         body = {"job": self._job, "request": self._request, "plan_digest": self._plan.digest}

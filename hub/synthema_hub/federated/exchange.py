@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from flwr.app import Message
 from flwr.serverapp import Grid
@@ -37,16 +37,9 @@ class SiteExchange:
         RoundFailed
             If a site refuses (naming the rule) or stays silent. Nothing of the others' replies is used.
         """
-        records = encode(message)
-        sent = {self._send(node, records): site for site, node in self._nodes.items()}
         replies: dict[str, JobMessage] = {}
-        deadline = time.monotonic() + timeout_seconds
-        while len(replies) < len(sent) and time.monotonic() < deadline:
-            for reply in self._grid.pull_messages([m for m, site in sent.items() if site not in replies]):
-                site = sent[reply.metadata.reply_to_message_id]
-                replies[site] = self._read(site, reply, expected)
-            if len(replies) < len(sent):
-                time.sleep(_POLL_SECONDS)
+        for site, reply in self._gather(message, timeout_seconds):
+            replies[site] = self._read(site, reply, expected)
         missing = sorted(set(self._nodes) - set(replies))
         if missing:
             raise RoundFailed(
@@ -55,11 +48,21 @@ class SiteExchange:
             )
         return replies
 
-    def tell_all(self, message: JobMessage) -> None:
-        """Send without waiting for replies."""
+    def tell_all(self, message: JobMessage, timeout_seconds: float) -> None:
+        """Send, and give every site that long to take it, whatever it answers."""
+        for _ in self._gather(message, timeout_seconds):
+            pass
+
+    def _gather(self, message: JobMessage, timeout_seconds: float) -> Iterator[tuple[str, Message]]:
+        """(site, reply) as they come, until all have or time is up."""
         records = encode(message)
-        for node in self._nodes.values():
-            self._send(node, records)
+        waiting = {self._send(node, records): site for site, node in self._nodes.items()}
+        deadline = time.monotonic() + timeout_seconds
+        while waiting and time.monotonic() < deadline:
+            for reply in self._grid.pull_messages(list(waiting)):
+                yield waiting.pop(reply.metadata.reply_to_message_id), reply
+            if waiting:
+                time.sleep(_POLL_SECONDS)
 
     def _send(self, node: int, records: object) -> str:
         message = Message(records, dst_node_id=node, message_type=_MESSAGE_TYPE)

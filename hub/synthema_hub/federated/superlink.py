@@ -16,6 +16,8 @@ from flwr.common.constant import ACCESS_TOKEN_KEY, NOOP_FLWR_AID
 from flwr.supercore.auth.typing import AccountInfo
 from flwr.superlink.auth_plugin import NoOpControlAuthnPlugin
 
+from synthema_core.cli.processes import die_with_parent
+
 TOKEN_FILE_VARIABLE = "SYNTHEMA_CONTROL_TOKEN_FILE"  # noqa: S105
 
 
@@ -38,6 +40,7 @@ class ControlGate(NoOpControlAuthnPlugin):
 
 
 def main() -> None:
+    die_with_parent()
     # flwr.superlink.cli re-exports a function under the module's name: import the module itself.
     command = importlib.import_module("flwr.superlink.cli.flower_superlink")
     command.load_control_authn_plugin = ControlGate  # type: ignore[attr-defined]

@@ -7,7 +7,6 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from urllib.parse import urlencode, urlparse
 
 import uvicorn
@@ -16,6 +15,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from jupyterhub.services.auth import HubOAuth
 
 from synthema_core import __version__
+from synthema_core.cli.processes import die_with_parent
 from synthema_core.errors import (
     IntegrityFailure,
     InvalidInput,
@@ -107,15 +107,23 @@ async def _send_to_login(request: Request, _: Exception) -> Response:
 
 def main() -> None:
     """Entry point of ``python -m synthema_hub.service.app``, started by JupyterHub."""
+    die_with_parent()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     settings = Settings.from_environment(os.environ)
     url = urlparse(settings.service_url)
-    state = HubState(Path(settings.state))
-    flower = FlowerControl(f"127.0.0.1:{settings.superlink_port}", state.certificates.ca, state.control_token())
+    state = HubState(settings.state)
+    flower = FlowerControl(f"127.0.0.1:{settings.ports.superlink}", state.certificates.ca, state.control_token())
     federation = wire_federation(state, flower, settings.service_url)
     hub_login = login.Login(HubOAuth.instance(cache_max_age=10), settings.service_prefix)
-    uvicorn.run(make_app(federation, hub_login), host=url.hostname, port=url.port, log_level="warning", ws="none")
+    uvicorn.run(
+        make_app(federation, hub_login),
+        host=url.hostname,
+        port=url.port,
+        log_level="warning",
+        ws="none",
+        timeout_graceful_shutdown=1,  # event streams and long polls do not end by themselves
+    )
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -49,24 +49,28 @@ def _code_digest(code: str) -> str:
     return hashlib.sha256(code.encode()).hexdigest()
 
 
+def invite(journal: Journal, site: str, actor: str, now: datetime, code: str) -> str:
+    """Record that whoever shows `code` within a week may join as `site`; return the code.
+
+    A later invitation of the same site replaces it. The Journal keeps the code's digest only.
+    """
+    if not valid_site_name(site):
+        raise InvalidInput(f"'{site}' cannot name a site.", "Use lower-case letters, digits and hyphens.")
+    at = moments.spell(now)
+    with journal.writing() as writer:
+        if _is_member(writer.entries(SITES + site)):
+            raise InvalidInput(f"The site '{site}' has joined already.", "Choose another name.")
+        body = {"code": _code_digest(code), "until": moments.days_later(at, _CODE_DAYS)}
+        writer.append(Draft(SITES + site, "invite", actor, at, body))
+    return code
+
+
 class Membership:
     """The federation's sites."""
 
-    def __init__(self, journal: Journal, clock: Clock, nodes: NodeRegistry, new_code: Callable[[], str]) -> None:
-        self._journal, self._clock, self._nodes, self._new_code = journal, clock, nodes, new_code
+    def __init__(self, journal: Journal, clock: Clock, nodes: NodeRegistry) -> None:
+        self._journal, self._clock, self._nodes = journal, clock, nodes
         self._seen: dict[str, datetime] = {}
-
-    def invite(self, site: str, actor: str) -> str:
-        """A one-time code with which `site` can join within a week. A later invitation replaces it."""
-        if not valid_site_name(site):
-            raise InvalidInput(f"'{site}' cannot name a site.", "Use lower-case letters, digits and hyphens.")
-        code, now = self._new_code(), moments.spell(self._clock())
-        with self._journal.writing() as journal:
-            if _is_member(journal.entries(SITES + site)):
-                raise InvalidInput(f"The site '{site}' has joined already.", "Choose another name.")
-            body = {"code": _code_digest(code), "until": moments.days_later(now, _CODE_DAYS)}
-            journal.append(Draft(SITES + site, "invite", actor, now, body))
-        return code
 
     def join(self, joining: Joining) -> SiteRecord:
         """Take the site in: check its code and signature, register its node, record its keys.

@@ -60,7 +60,7 @@ def wire_federation(
     journal.verify()
     key = state.signing_key()
     changes = Changes()
-    membership = Membership(journal, clock, flower, new_code)
+    membership = Membership(journal, clock, flower)
     requests = Requests(journal, clock, new_id)
     requests.listen(changes.ring)
     return Federation(
