@@ -123,7 +123,7 @@ class Field:
 def _codes(data: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     codes = data.get("codes") or {}
     if isinstance(codes, list):
-        codes = {code: code for code in codes}
+        return tuple((str(code), str(code)) for code in codes)
     order = data.get("code_order") or list(codes)
     return tuple((str(code), str(codes[code])) for code in order)
 

@@ -17,6 +17,7 @@ refused     error (its wire form)                        -
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -25,7 +26,6 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from synthema_core.canonical import Json
 from synthema_core.errors import IntegrityFailure
 
 Array: TypeAlias = "NDArray[np.float64] | NDArray[np.uint64]"
@@ -76,12 +76,24 @@ class JobMessage:
         return self.array  # type: ignore[return-value]
 
 
-def header(message: JobMessage) -> dict[str, Json]:
-    return {"kind": message.kind.value, "body": dict(message.body)}
+_DTYPES: Mapping[str, Any] = {"float64": np.dtype("<f8"), "uint64": np.dtype("<u8")}
 
 
-def from_header(data: Any, array: Array | None) -> JobMessage:
+def to_fields(message: JobMessage) -> dict[str, str | bytes]:
+    """The message as flat fields, which any carrier of named texts and bytes can take in one piece."""
+    head = {"kind": message.kind.value, "body": dict(message.body)}
+    fields: dict[str, str | bytes] = {"head": json.dumps(head)}
+    if message.array is None:
+        return fields
+    name = str(message.array.dtype)
+    return {**fields, "dtype": name, "array": np.ascontiguousarray(message.array, dtype=_DTYPES[name]).tobytes()}
+
+
+def from_fields(fields: Mapping[str, Any]) -> JobMessage:
+    """The message of these fields, whoever sent them. Raises IntegrityFailure for anything else."""
     try:
-        return JobMessage(Kind(data["kind"]), dict(data["body"]), array)
-    except (TypeError, ValueError, KeyError):
+        head = json.loads(fields["head"])
+        array = np.frombuffer(fields["array"], dtype=_DTYPES[fields["dtype"]]) if "array" in fields else None
+        return JobMessage(Kind(head["kind"]), dict(head["body"]), array)
+    except (TypeError, ValueError, KeyError, RecursionError):
         raise IntegrityFailure("A message of a Job cannot be read.") from None

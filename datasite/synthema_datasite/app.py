@@ -5,7 +5,9 @@ from __future__ import annotations
 import ipaddress
 import logging
 import socket
+import ssl
 import threading
+from pathlib import Path
 
 import uvicorn
 
@@ -38,7 +40,7 @@ def serve(settings: Settings) -> None:
     IntegrityFailure
         If the Journal does not hold: then nothing is served.
     InvalidInput
-        For a page that other machines could reach without TLS.
+        For a page that other machines could reach without TLS, a certificate that cannot be used, or no port.
     """
     _check_not_in_the_clear(settings)
     state = SiteState(settings.state)
@@ -57,7 +59,8 @@ def serve(settings: Settings) -> None:
         return FleetLink(contact.gateway, state.ca_path.read_bytes(), state.node_key())
 
     with note_taken_back(state.folder), HubClient.of(state) as hub:
-        line, node = HubLine(site, hub, page), Node(connect, ClaimedJobs(site, start_worker))
+        line = HubLine(site, hub, page)
+        node = Node(connect, ClaimedJobs(site, start_worker, line.in_step.is_set))
         node_thread = threading.Thread(target=node.run, name="node")
         line.start()
         node_thread.start()
@@ -71,8 +74,8 @@ def serve(settings: Settings) -> None:
 
 
 def _note_when_ready(state: SiteState, line: HubLine, node: Node, page: str) -> None:
-    line.announced.wait()
-    node.connected.wait()
+    for ready in (line.announced, line.in_step, node.connected):
+        ready.wait()
     note_serving(state.folder, page)
     _log.info("Datasite '%s' serves; its stewards' page is %s", state.name, page)
 
@@ -93,12 +96,24 @@ def _run_page(site: Site, settings: Settings, listener: socket.socket) -> None:
 def _check_not_in_the_clear(settings: Settings) -> None:
     if (settings.certificate is None) != (settings.key is None):
         raise InvalidInput("A certificate needs its key.", "Give both --page-certificate and --page-key.")
+    if settings.certificate is not None and settings.key is not None:
+        _check_usable(settings.certificate, settings.key)
     local = settings.host == "localhost" or _is_loopback(settings.host)
     if not local and settings.certificate is None:
         raise InvalidInput(
             f"The stewards' page on {settings.host} would take passphrases unencrypted.",
             "Give --page-certificate and --page-key, or listen on 127.0.0.1.",
         )
+
+
+def _check_usable(certificate: Path, key: Path) -> None:
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key, password="")
+    except OSError:  # ssl's own errors are such, too
+        raise InvalidInput(
+            f"The page cannot use the certificate {certificate} with the key {key}.",
+            "Give PEM files that belong together; the key without a passphrase.",
+        ) from None
 
 
 def _is_loopback(host: str) -> bool:
@@ -113,6 +128,9 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
+    except OverflowError:
+        listener.close()
+        raise InvalidInput(f"{port} is no port.", "Give --port a number up to 65535, or 0 for a free one.") from None
     except OSError as error:
         listener.close()
         raise Unavailable(

@@ -60,7 +60,7 @@ class HubClient:
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def announce(self, cards: list[dict[str, Json]], stewards: Mapping[str, str], page: str) -> None:
+    def announce(self, cards: list[Json], stewards: Mapping[str, str], page: str) -> None:
         self._call("POST", "/sites/announce", {"cards": cards, "stewards": dict(stewards), "page": page})
 
     def feed(self, after: int, seconds: float) -> dict[str, Any]:

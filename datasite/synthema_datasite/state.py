@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     load_ssh_private_key,
 )
-from synthema_core.policy import Policy, default_policy_toml, parse_policy
 
 from synthema_core.errors import InvalidInput, InvalidPolicy, NotAuthenticated, NotFound, Unavailable
 from synthema_core.plan import valid_site_name
+from synthema_core.policy import Policy, default_policy_toml, parse_policy
 
 _SHORTEST_PASSPHRASE = 12
 
@@ -146,10 +146,19 @@ class SiteState:
         if path.exists():
             raise InvalidInput(f"'{name}' is a steward already.", "Choose another name.")
         key = Ed25519PrivateKey.generate()
-        _write_secret(
-            path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(passphrase.encode()))
-        )
+        kept = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(passphrase.encode()))
+        try:
+            _write_secret(path, kept)
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise Unavailable(
+                f"The key {path} cannot be written: {error.strerror}.", "Make room on the disk."
+            ) from None
         return key
+
+    def remove_steward_key(self, name: str) -> None:
+        """Of a steward who did not become one: the Journal had no room."""
+        self._steward_path(name).unlink(missing_ok=True)
 
     def unlock(self, steward: str, passphrase: str) -> Ed25519PrivateKey:
         """The steward's key, for one decision.

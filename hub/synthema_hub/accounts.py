@@ -1,4 +1,4 @@
-"""Local accounts: names, groups and hashed passwords in one file. For hospitals without a login service of their own."""
+"""Local accounts: names, groups and hashed passwords in one file, for hubs without a login service of their own."""
 
 from __future__ import annotations
 
@@ -43,9 +43,7 @@ _NOBODY = Account("", "00" * 16, "")
 
 
 def _scrypt(password: str, salt: bytes) -> str:
-    return hashlib.scrypt(
-        password.encode(), salt=salt, n=_COST, r=_BLOCK_SIZE, p=_PARALLEL, maxmem=_MEMORY_BYTES
-    ).hex()
+    return hashlib.scrypt(password.encode(), salt=salt, n=_COST, r=_BLOCK_SIZE, p=_PARALLEL, maxmem=_MEMORY_BYTES).hex()
 
 
 class Accounts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,7 @@ class LocalSpawner(SimpleLocalProcessSpawner):
         return _HERE / "lab"
 
     async def start(self) -> Any:
-        home = Path(self.home_dir)
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        seed_tutorials(home / "tutorials")
+        await asyncio.to_thread(seed_home, Path(self.home_dir))
         return await super().start()
 
 
@@ -32,8 +31,10 @@ def tutorials_folder() -> Path:
     return packaged if packaged.is_dir() else _HERE.parents[1] / "notebooks" / "tutorials"
 
 
-def seed_tutorials(folder: Path) -> None:
-    """Copy the tutorials that are not there. What a user has changed is never overwritten."""
+def seed_home(home: Path) -> None:
+    """Make the home, and copy the tutorials that are not there. What a user has changed is never overwritten."""
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder = home / "tutorials"
     folder.mkdir(exist_ok=True)
     for notebook in tutorials_folder().glob("*.ipynb"):
         if not (folder / notebook.name).exists():

@@ -1,4 +1,4 @@
-"""Logging in to the hub as a browser does: by its form, for a cookie; then a token with only the scopes that are needed."""
+"""Logging in to the hub as a browser does: by its form, for a cookie; then a token with the scopes needed only."""
 
 from __future__ import annotations
 

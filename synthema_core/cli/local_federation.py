@@ -19,6 +19,7 @@ from synthema_core.errors import InvalidInput, NotFound
 SITES = ("ohio-state", "alfred", "st-vincent", "hahnemann")
 """The four hospitals of the `bmt` table, in the order of its column z9."""
 RESEARCHER, OPERATOR = "rosalind", "operator"
+_SITE = "site-"
 _AT_ONCE = 2
 _START_SECONDS = 90.0
 
@@ -108,6 +109,11 @@ class LocalFederation:
         states = [self.site_state(site) for site in sites]
         children.wait_until(lambda: all(map(is_serving, states)), "The datasites", _START_SECONDS)
 
+    def stop(self, children: Children) -> None:
+        """The sites first: they take leave of the hub, which otherwise lets them in again only after a silence."""
+        children.end(_SITE)
+        children.end()
+
     def _make(self, sites: Sequence[str], children: Children) -> None:
         people = _invent_people(sites)
         self._say("Making the hub and its accounts.")
@@ -169,7 +175,7 @@ class LocalFederation:
 
     def _start_site(self, site: str, children: Children) -> None:
         words = ("--port", "0", "--state", str(self.site_state(site)))
-        children.start(f"site-{site}", command("datasite", "serve", *words))
+        children.start(f"{_SITE}{site}", command("datasite", "serve", *words))
 
     def page_of(self, site: str) -> str:
         """Where the stewards of a serving site find its page."""

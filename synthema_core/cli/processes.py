@@ -148,6 +148,9 @@ class Children:
             revived.append(child.name)
         return revived
 
+    def all(self) -> list[Child]:
+        return list(self._children)
+
     def check_alive(self) -> None:
         """Raise Unavailable if a child has ended."""
         for child in self._children:
@@ -163,16 +166,17 @@ class Children:
                 raise Unavailable(f"{what} did not get ready within {seconds:g} seconds.", f"See {self._logs}.")
             time.sleep(_LOOK_SECONDS)
 
-    def end(self) -> None:
-        """Ask the newest first; kill what does not listen."""
-        for child in reversed(self._children):
+    def end(self, prefix: str = "") -> None:
+        """End those whose name begins with `prefix`: ask the newest first, kill what does not listen."""
+        ending = [child for child in reversed(self._children) if child.name.startswith(prefix)]
+        self._children = [child for child in self._children if child not in ending]
+        for child in ending:
             if child.process.poll() is None:
                 child.process.terminate()
         deadline = time.monotonic() + _END_SECONDS
-        for child in reversed(self._children):
+        for child in ending:
             try:
                 child.process.wait(max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 child.process.kill()
                 child.process.wait()
-        self._children.clear()

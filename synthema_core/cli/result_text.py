@@ -44,8 +44,10 @@ def _cox(result: Mapping[str, Any]) -> list[str]:
 
 def _histogram(result: Mapping[str, Any]) -> list[str]:
     lines = [f"  {'cell':<30}{'count':>8}   95 % interval of the noise"]
-    for cell in result["cells"]:
-        lines.append(f"  {cell['label']:<30}{cell['shown']:>8g}   {cell['lower']:.1f} to {cell['upper']:.1f}")
+    lines += [
+        f"  {cell['label']:<30}{cell['shown']:>8g}   {cell['lower']:.1f} to {cell['upper']:.1f}"
+        for cell in result["cells"]
+    ]
     return lines
 
 

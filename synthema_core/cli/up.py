@@ -72,6 +72,7 @@ def _up(arguments: argparse.Namespace) -> int:
                 time.sleep(_WATCH_SECONDS)
         except KeyboardInterrupt:
             _say("\nStopping every process.")
+            federation.stop(children)
     return 0
 
 
@@ -81,8 +82,8 @@ def _welcome(federation: LocalFederation) -> str:
         page = federation.page_of(person.site) if person.site else ""
         lines.append(f"  {person.name:<24}  {person.password:<25}  {page}")
     lines += [
-        f"\nLog in as {RESEARCHER} and open tutorials/01-first-study.ipynb. Data owners decide on their datasite's page,",
-        "or with `synthema datasite review` (a data owner's password is the steward's passphrase too).",
+        f"\nLog in as {RESEARCHER} and open tutorials/01-first-study.ipynb. Data owners decide on their datasite's",
+        "page, or with `synthema datasite review` (a data owner's password is the steward's passphrase too).",
         "This is for demonstration only: notebooks of all users run under one account of this machine.",
         "Ctrl-C stops everything; the next `synthema up` finds it all again.",
     ]

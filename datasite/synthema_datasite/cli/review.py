@@ -60,7 +60,7 @@ def _list(arguments: argparse.Namespace) -> int:
         print(json.dumps([_line(record) for record in records]))
         return 0
     for record in records:
-        line = _line(record)
+        line = {name: _plain(text) for name, text in _line(record).items()}
         print(f"{line['id']}  {line['status']:<12}  {line['requester']:<12}  {line['analysis']:<14}  {line['purpose']}")
     if not records:
         print("No request is waiting.")
@@ -81,12 +81,17 @@ def _line(record: RequestRecord) -> dict[str, str]:
 def _show(arguments: argparse.Namespace) -> int:
     reviewing = _reviewing(arguments)
     record = _find(reviewing, arguments.request)
-    print(f"{record.plan.purpose}\n{record.request.status.value.replace('_', ' ')}")
+    print(f"{_plain(record.plan.purpose)}\n{record.request.status.value.replace('_', ' ')}")
     for section in read_request(reviewing.site, record):
         print(f"\n{section.title}")
         for label, value in section.lines:
-            print(f"  {label:<24}{value}")
+            print(f"  {_plain(label):<24}{_plain(value)}")
     return 0
+
+
+def _plain(text: str) -> str:
+    """On one line, without control characters: what others wrote must not pass for what this site says."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _approve(arguments: argparse.Namespace) -> int:
@@ -129,6 +134,7 @@ def _reviewing(arguments: argparse.Namespace) -> Reviewing:
 
 def _find(reviewing: Reviewing, beginning: str) -> RequestRecord:
     found = [record for record in reviewing.all() if record.request.id.startswith(beginning)]
+    found = [record for record in found if record.request.id == beginning] or found
     if not found:
         raise NotFound(f"There is no request '{beginning}' at this site.", "See `synthema datasite review list --all`.")
     if len(found) > 1:

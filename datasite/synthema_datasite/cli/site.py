@@ -69,7 +69,8 @@ def _join(arguments: argparse.Namespace) -> int:
     state = SiteState(arguments.state)
     contact = join_federation(state, arguments.gateway, arguments.code, arguments.fingerprint)
     print(
-        f"'{state.name}' has joined the federation at {contact.gateway}; its hub signs with {fingerprint(contact.hub_key)}."
+        f"'{state.name}' has joined the federation at {contact.gateway}; "
+        f"its hub signs with {fingerprint(contact.hub_key)}."
     )
     return 0
 

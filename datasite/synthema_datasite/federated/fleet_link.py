@@ -1,4 +1,4 @@
-"""A site's line to Flower's SuperLink: pull a message, push its answer. The only module here that touches Flower's inside.
+"""A site's line to Flower's SuperLink: pull a message, push its answer. Only this module touches Flower's inside.
 
 Flower's own SuperNode fetches an app from the hub and starts it. This link does neither: it knows no call that
 fetches a FAB, and what it returns is data.
@@ -14,7 +14,6 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric import ec
 from flwr.app import Message, RecordDict
 from flwr.app.message import remove_content_from_message
-from flwr.common.constant import HEARTBEAT_DEFAULT_INTERVAL
 from flwr.common.serde import message_from_proto, message_to_proto
 from flwr.proto.fleet_pb2 import (
     ActivateNodeRequest,
@@ -49,7 +48,9 @@ from synthema_core.errors import IntegrityFailure, NotAuthenticated, RoundFailed
 from synthema_core.wire import JobMessage
 from synthema_datasite.federated.flower_messages import decode, encode
 
-HEARTBEAT_SECONDS = HEARTBEAT_DEFAULT_INTERVAL / 2
+HEARTBEAT_SECONDS = 5.0
+_SILENT_SECONDS = 10.0
+"""Flower takes a node for gone after twice this time of silence, and lets no other with its key in before."""
 
 
 class RunOver(RoundFailed):
@@ -63,6 +64,11 @@ def _mapped_errors() -> Iterator[None]:
     except httpx.HTTPStatusError as error:
         if error.response.status_code == httpx.codes.UNAUTHORIZED:
             raise NotAuthenticated("The SuperLink does not know this node's key.", "Join the federation.") from None
+        if error.response.status_code == httpx.codes.PRECONDITION_FAILED:
+            raise NotAuthenticated(
+                "The SuperLink does not let this node in: its key is not registered, or its last connection still stands.",
+                "Join the federation; a connection that was cut lapses within half a minute.",
+            ) from None
         if error.response.status_code == httpx.codes.FORBIDDEN:
             raise RunOver("The SuperLink takes no more messages of this run: it is over.") from None
         raise Unavailable(f"The SuperLink answered with status {error.response.status_code}.") from None
@@ -105,7 +111,7 @@ class FleetLink:
         self._node = Node()
 
     def __enter__(self) -> FleetLink:
-        request = ActivateNodeRequest(public_key=self._public_key, heartbeat_interval=HEARTBEAT_DEFAULT_INTERVAL)
+        request = ActivateNodeRequest(public_key=self._public_key, heartbeat_interval=_SILENT_SECONDS)
         try:
             with _mapped_errors():
                 self._node = Node(node_id=self._client.ActivateNode(request).node_id)
@@ -125,7 +131,7 @@ class FleetLink:
 
     def beat(self) -> None:
         """Tell the SuperLink that the node lives; due every HEARTBEAT_SECONDS."""
-        request = SendNodeHeartbeatRequest(node=self._node, heartbeat_interval=HEARTBEAT_DEFAULT_INTERVAL)
+        request = SendNodeHeartbeatRequest(node=self._node, heartbeat_interval=_SILENT_SECONDS)
         with _mapped_errors():
             if not self._client.SendNodeHeartbeat(request).success:
                 raise NotAuthenticated("The SuperLink does not know this node any more.", "Join the federation.")
@@ -159,7 +165,7 @@ class FleetLink:
             message = inflate_object_from_contents(identifier, contents)
             # Inflating a message does not restore the id under which Flower knows it; a reply needs it.
             envelope.metadata.__dict__["_message_id"] = identifier
-            return message.content  # type: ignore[no-any-return, attr-defined]
+            return message.content
         except (ValueError, TypeError, KeyError, AttributeError):
             raise IntegrityFailure("A message of a Job cannot be read.") from None
 

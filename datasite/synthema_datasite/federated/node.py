@@ -14,9 +14,9 @@ from synthema_core.wire import JobMessage, Kind
 from synthema_datasite.federated.fleet_link import HEARTBEAT_SECONDS, FleetLink, RunOver
 
 _log = logging.getLogger(__name__)
-_DURING_JOB_SECONDS, _EXPECTING_SECONDS, _IDLE_SECONDS = 0.015, 0.2, 2.0
+_DURING_JOB_SECONDS, _EXPECTING_SECONDS, _IDLE_SECONDS = 0.05, 0.2, 2.0
 _WARM_SECONDS = 20.0
-_RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
+_RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0)
 
 
 class JobDesk(Protocol):

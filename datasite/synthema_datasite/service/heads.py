@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from synthema_core.canonical import Json
+from synthema_core.errors import IntegrityFailure
 from synthema_core.heads import OWN, check_countersigned, countersign, head_of
 from synthema_core.identity import public_key
-from synthema_core.journal import check_contains
+from synthema_core.journal import Head, check_contains
 from synthema_datasite.service.site import Site
 
 _SITE_ANCHOR, _HUB_ANCHOR = "own", "hub"
@@ -36,30 +37,58 @@ def check_own_journal(site: Site) -> None:
 def exchange_heads(site: Site, hub: HeadKeeper, hub_key: str) -> None:
     """Have this site's head countersigned, and keep the hub's.
 
+    In two steps: a hub keeps whatever newer head it is shown, so this site shows none before it has seen that it still
+    has all that the hub holds of it. Else a Journal that was set back and has grown again would be refused only once.
+
     Raises
     ------
     IntegrityFailure
         If this Journal lacks what the hub countersigned earlier, or the hub's lacks what this site has seen of it.
     """
-    key, head = site.state.identity(), site.journal.head()
+    anchored, _ = site.journal.anchor(_SITE_ANCHOR)
+    _check_kept(site, _ask(site, hub, anchored))
+    head = site.journal.head()
+    answer = _ask(site, hub, head)
+    _check_kept(site, answer)
+    countersigned = str(answer["countersigned"])
+    check_countersigned(hub_key, site.name, head, countersigned)
+    site.journal.set_anchor(_SITE_ANCHOR, head, countersigned)
+    _keep_hubs_head(site, answer["hub"], hub_key)
+
+
+def _ask(site: Site, hub: HeadKeeper, head: Head) -> dict[str, Any]:
     hub_head, _ = site.journal.anchor(_HUB_ANCHOR)
     statement: dict[str, Json] = {
         "head": head.to_dict(),
-        "signature": countersign(key, site.name, head),
+        "signature": countersign(site.state.identity(), site.name, head),
         "hub_head": hub_head.to_dict(),
     }
     answer = hub.heads(statement)
-    _check_kept(site, answer["kept"], public_key(key))
-    check_countersigned(hub_key, site.name, head, str(answer["countersigned"]))
-    site.journal.set_anchor(_SITE_ANCHOR, head, str(answer["countersigned"]))
-    hub_now = head_of(answer["hub"])
-    check_countersigned(hub_key, OWN, hub_now, str(answer["hub"]["signature"]))
-    site.journal.set_anchor(_HUB_ANCHOR, hub_now, str(answer["hub"]["signature"]))
+    if not answer.keys() >= {"kept", "countersigned", "hub"}:
+        raise IntegrityFailure("The hub's answer about the heads lacks a part.")
+    return answer
 
 
-def _check_kept(site: Site, kept: Mapping[str, Any], identity: str) -> None:
+def _check_kept(site: Site, answer: Mapping[str, Any]) -> None:
     """The hub shows the newest head this site ever signed: the one witness that a local restore cannot touch."""
-    head = head_of(kept)
+    head, signature = _signed_head(answer["kept"])
     if head.sequence:
-        check_countersigned(identity, site.name, head, str(kept["signature"]))
+        check_countersigned(public_key(site.state.identity()), site.name, head, signature)
         check_contains(head, site.journal.digest_at(head.sequence))
+
+
+def _keep_hubs_head(site: Site, shown: Any, hub_key: str) -> None:
+    head, signature = _signed_head(shown)
+    check_countersigned(hub_key, OWN, head, signature)
+    known, _ = site.journal.anchor(_HUB_ANCHOR)
+    if head.sequence < known.sequence or (head.sequence == known.sequence and head != known):
+        raise IntegrityFailure(
+            f"The hub's journal is older than entry {known.sequence}, which this site has seen, or another one.",
+            "Ask its operator whether it was restored from a backup.",
+        )
+    site.journal.set_anchor(_HUB_ANCHOR, head, signature)
+
+
+def _signed_head(data: Any) -> tuple[Head, str]:
+    head = head_of(data)
+    return head, str(data.get("signature", "")) if isinstance(data, Mapping) else ""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from synthema_core.errors import IntegrityFailure, InvalidInput, SynthemaError, Unavailable
+from synthema_core.canonical import Json
+from synthema_core.errors import IntegrityFailure, InvalidInput, InvalidPolicy, SynthemaError, Unavailable
+from synthema_core.journal import Head
 from synthema_datasite.hub_client import LONG_POLL_SECONDS, HubClient
 from synthema_datasite.service.heads import exchange_heads
 from synthema_datasite.service.intake import Fact, Intake
@@ -20,6 +21,7 @@ from synthema_datasite.service.site import Site
 
 _log = logging.getLogger(__name__)
 _OUTBOX_SECONDS = 0.3
+_ANNOUNCE_SECONDS = 1.0
 _HEADS_SECONDS = 60.0
 _RETRY_SECONDS = 2.0
 
@@ -30,7 +32,7 @@ class Bookmark:
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, threading.Lock()
         self._places: dict[str, int] = {}
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, TypeError, AttributeError):
             self._places = {str(name): int(place) for name, place in json.loads(path.read_text()).items()}
 
     def get(self, name: str) -> int:
@@ -44,18 +46,25 @@ class Bookmark:
             fresh = self._path.with_suffix(".new")
             try:
                 fresh.write_text(json.dumps(self._places))
-                os.replace(fresh, self._path)
+                fresh.replace(self._path)
             except OSError as error:
                 raise Unavailable(f"The bookmark {self._path} cannot be written: {error.strerror}.") from None
 
 
 class HubLine:
-    """Three threads around the use cases; each survives whatever the hub does.
+    """Four threads around the use cases; each survives whatever the hub does.
 
     Parameters
     ----------
     page
         Where the site's stewards find its page; shown to people at the hub as a link.
+
+    Attributes
+    ----------
+    announced
+        Set once the hub knows this site's Datasets.
+    in_step
+        Set while both sides' journals hold what the other has countersigned. Cleared, no Job is opened here.
     """
 
     def __init__(self, site: Site, hub: HubClient, page: str) -> None:
@@ -65,11 +74,16 @@ class HubLine:
         self._outbox = Outbox(site.journal, hub)
         self._bookmark = Bookmark(site.state.folder / "bookmark.json")
         self._stop = threading.Event()
-        self._told: object = None
-        self.announced = threading.Event()
+        self._told: tuple[Head, str] | None = None
+        self.announced, self.in_step = threading.Event(), threading.Event()
 
     def start(self) -> None:
-        loops = {"feed": self._read_feed, "outbox": self._empty_outbox, "heads": self._exchange_heads}
+        loops = {
+            "heads": self._exchange_heads,
+            "announce": self._announce,
+            "feed": self._read_feed,
+            "outbox": self._empty_outbox,
+        }
         for name, turn in loops.items():
             threading.Thread(target=self._keep, args=(turn,), name=name, daemon=True).start()
 
@@ -94,30 +108,37 @@ class HubLine:
             self._stop.wait(pause)
 
     def _read_feed(self) -> float:
-        self._announce()
         after = self._bookmark.get("feed")
         page = self._hub.feed(after, LONG_POLL_SECONDS)
         for data in page["facts"]:
             try:
                 self._intake.take(Fact.from_dict(data))
+            except InvalidPolicy:  # ours to mend, not the fact's fault: it is read again when the policy holds
+                raise
             except (InvalidInput, IntegrityFailure) as error:
                 _log.warning("A fact from the hub was left out: %s", error)
         self._bookmark.set("feed", int(page["next"]))
         return 0.0
 
-    def _announce(self) -> None:
-        """Tell the hub of Datasets, limits and stewards when they have changed (another process may have added some)."""
-        cards = [card.to_dict() for card in self._site.cards()]
-        people = stewards(self._site.journal)
-        if (cards, people) != self._told:
-            self._hub.announce(cards, people, self._page)
-            self._told = (cards, people)
+    def _announce(self) -> float:
+        """Tell the hub of Datasets, limits and stewards: now, and when the Journal or the Policy has changed."""
+        now = self._site.journal.head(), self._site.state.policy().digest
+        if now != self._told:
+            cards: list[Json] = [card.to_dict() for card in self._site.cards()]
+            self._hub.announce(cards, stewards(self._site.journal), self._page)
+            self._told = now
             self.announced.set()
+        return _ANNOUNCE_SECONDS
 
     def _empty_outbox(self) -> float:
         self._bookmark.set("outbox", self._outbox.deliver(self._bookmark.get("outbox")))
         return _OUTBOX_SECONDS
 
     def _exchange_heads(self) -> float:
-        exchange_heads(self._site, self._hub, self._hub_key)
+        try:
+            exchange_heads(self._site, self._hub, self._hub_key)
+        except IntegrityFailure:
+            self.in_step.clear()
+            raise
+        self.in_step.set()
         return _HEADS_SECONDS

@@ -22,10 +22,17 @@ StartWorker = Callable[[Claim], JobWorker]
 
 
 class ClaimedJobs:
-    """The Jobs this site takes part in at the moment, each with its worker process."""
+    """The Jobs this site takes part in at the moment, each with its worker process.
 
-    def __init__(self, site: Site, start_worker: StartWorker) -> None:
-        self._site, self._start_worker = site, start_worker
+    Parameters
+    ----------
+    in_step
+        Whether this Journal and the hub's hold what the other has countersigned. One that was set back has forgotten
+        approvals that were used and charges that were spent.
+    """
+
+    def __init__(self, site: Site, start_worker: StartWorker, in_step: Callable[[], bool]) -> None:
+        self._site, self._start_worker, self._in_step = site, start_worker, in_step
         self._claims = Claims(site)
         self._workers: dict[str, JobWorker] = {}
         self._read_at, self._running, self._expecting = Head(sequence=-1), frozenset[str](), False
@@ -84,6 +91,8 @@ class ClaimedJobs:
         raise Refused(f"A site does not answer '{message.kind}'.", rule="protocol")
 
     def _open(self, job: str, message: JobMessage) -> JobMessage:
+        if not self._in_step():
+            raise Refused("This site's journal and the hub's do not agree, or were not compared yet.", rule="heads")
         if len(self._workers) >= _MOST_OPEN:
             raise Refused("This site has as many jobs in hand as it takes.", "Submit it again later.", rule="busy")
         claim = self._claims.claim(job, message.text("request"), message.text("plan_digest"))

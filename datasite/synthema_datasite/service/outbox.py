@@ -1,4 +1,4 @@
-"""What this site has recorded, told to the hub: receipts, signed Reviews, revocations. In order, again until it took."""
+"""What this site has recorded, told to the hub: receipts, signed Reviews, revocations; in order, until it took them."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from synthema_core.admission import admit
 from synthema_core.analyses import find
 from synthema_core.canonical import Json
 from synthema_core.charging import mechanism_of
-from synthema_core.errors import Refused
+from synthema_core.errors import Refused, SynthemaError
 from synthema_core.identity import fingerprint
 from synthema_core.ledger import Standing
 from synthema_core.plan import Mode, Plan, describe_change
@@ -38,27 +38,39 @@ def read_request(site: Site, record: RequestRecord) -> list[Section]:
 
 def _question(site: Site, record: RequestRecord) -> Section:
     plan = record.plan
-    participant = plan.participant(site.name)
     lines = [
         ("Purpose", plan.purpose),
         ("Asked by", plan.requester),
-        ("Analysis", f"{find(plan.analysis).title} ({plan.analysis})"),
-        ("Dataset here", f"{participant.dataset}, version {participant.version}"),
+        ("Analysis", _title(plan)),
+        ("Dataset here", _dataset_here(site, plan)),
         *((_label(name), _spell(value)) for name, value in plan.parameters.items() if value not in (None, [], {})),
         ("Columns read", _columns(site, plan)),
     ]
     return Section("What is asked", tuple(lines))
 
 
+def _title(plan: Plan) -> str:
+    try:
+        return f"{find(plan.analysis).title} ({plan.analysis})"
+    except SynthemaError:
+        return f"{plan.analysis}, which is not installed here"
+
+
+def _dataset_here(site: Site, plan: Plan) -> str:
+    """Also of a Plan that this site's rules sent back: its steward wants to know what it was."""
+    if site.name not in plan.sites:
+        return "none: the Plan does not name this site"
+    participant = plan.participant(site.name)
+    return f"{participant.dataset}, version {participant.version}"
+
+
 def _columns(site: Site, plan: Plan) -> str:
-    record = dataset_records(site.journal).get(plan.participant(site.name).dataset)
     try:
         columns = admit(plan, site.facts(site.journal)).columns
     except Refused:
         return "not known: this site's rules forbid the Plan"
-    if record is None:
-        return ", ".join(columns)
-    return "; ".join(_describe_column(record.facts.schema, column) for column in columns)
+    schema = dataset_records(site.journal)[plan.participant(site.name).dataset].facts.schema
+    return "; ".join(_describe_column(schema, column) for column in columns)
 
 
 def _describe_column(schema: Schema, column: str) -> str:
@@ -81,13 +93,12 @@ def _protection(plan: Plan) -> Section:
 def _cost(site: Site, plan: Plan) -> Section | None:
     if plan.privacy is None:
         return None
-    dataset = plan.participant(site.name).dataset
     lines = [("This request", f"epsilon {plan.privacy.epsilon:g}, delta {plan.privacy.delta:g} for one patient here")]
     try:
         analysis = admit(plan, site.facts(site.journal))
     except Refused:
         return Section("Privacy cost", tuple(lines))
-    mechanism = mechanism_of(plan, analysis)
+    mechanism, dataset = mechanism_of(plan, analysis), plan.participant(site.name).dataset
     standing = Standing.of(site.state.policy().budget(dataset), charges(site.journal, dataset))
     if mechanism is not None:
         after = standing.preview(mechanism)
@@ -105,7 +116,9 @@ def _sites(site: Site, plan: Plan) -> Section:
     def standing(name: str, identity: str) -> str:
         if name == site.name:
             return "this site"
-        return "known" if known.get(name) == identity else "first met in this request"
+        if name not in known:
+            return "first met in this request"
+        return "known" if known[name] == identity else "NOT the key this site knows"
 
     lines = [(name, f"key {fingerprint(key)}, {standing(name, key)}") for name, key in sorted(plan.identities.items())]
     return Section("Sites in the sum", tuple(lines))

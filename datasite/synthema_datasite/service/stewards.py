@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from synthema_core.errors import InvalidInput
+from synthema_core.errors import InvalidInput, Unavailable
 from synthema_core.identity import public_key
 from synthema_core.journal import Draft
 from synthema_datasite.service.records import STEWARDS, stewards
@@ -16,10 +16,18 @@ def add_steward(site: Site, name: str, passphrase: str) -> str:
     ------
     InvalidInput
         For a bad name, a short passphrase, or a steward who exists.
+    Unavailable
+        If there is no room on the disk. Journal and keys are as before.
     """
-    with site.journal.writing() as journal:
-        if name in stewards(journal):
-            raise InvalidInput(f"'{name}' is a steward already.", "Choose another name.")
-        key = public_key(site.state.add_steward_key(name, passphrase))
-        journal.append(Draft(STEWARDS, "add", site.name, site.now(), {"name": name, "key": key}))
+    key = None
+    try:
+        with site.journal.writing() as journal:
+            if name in stewards(journal):
+                raise InvalidInput(f"'{name}' is a steward already.", "Choose another name.")
+            key = public_key(site.state.add_steward_key(name, passphrase))
+            journal.append(Draft(STEWARDS, "add", site.name, site.now(), {"name": name, "key": key}))
+    except Unavailable:
+        if key is not None:
+            site.state.remove_steward_key(name)
+        raise
     return key

@@ -16,7 +16,7 @@ from synthema_core.wire import Array
 
 _SIZES = struct.Struct(">IQ")
 _LARGEST_BYTES = 1 << 31
-_DTYPES = {"float64": np.float64, "uint64": np.uint64}
+_DTYPES: Mapping[str, Any] = {"float64": np.float64, "uint64": np.uint64}
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,15 @@ class FlowerControl:
         except httpx.HTTPError as error:
             raise _unavailable(error) from None
 
+    def online_nodes(self) -> frozenset[int]:
+        """The ids of the nodes that are connected now."""
+        try:
+            with self._client() as client:
+                nodes = client.ListNodes(ListNodesRequest()).nodes_info
+        except httpx.HTTPError as error:
+            raise _unavailable(error) from None
+        return frozenset(int(node.node_id) for node in nodes if node.status == "online")
+
     def start_run(self, config: Mapping[str, str]) -> int:
         """Start our app with this configuration; return the run's id."""
         try:
@@ -96,7 +105,7 @@ def _node_key_bytes(public_key: str) -> bytes:
     from cryptography.hazmat.primitives.serialization import load_ssh_public_key
     from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 
-    return public_key_to_bytes(load_ssh_public_key(public_key.encode()))  # type: ignore[arg-type]
+    return public_key_to_bytes(load_ssh_public_key(public_key.encode()))
 
 
 def _unavailable(error: httpx.HTTPError) -> Unavailable:

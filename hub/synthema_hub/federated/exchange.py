@@ -12,7 +12,7 @@ from synthema_core.errors import Refused, RoundFailed, from_wire
 from synthema_core.wire import JobMessage, Kind
 from synthema_hub.federated.flower_messages import decode, encode
 
-_POLL_SECONDS = 0.015
+_POLL_SECONDS = 0.03
 _MESSAGE_TYPE = "query"
 
 

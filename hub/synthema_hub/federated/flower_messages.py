@@ -1,27 +1,21 @@
-"""Job messages as Flower records: one ConfigRecord with the header, at most one ArrayRecord."""
+"""Job messages as Flower records: all in one ConfigRecord, because Flower moves each array as objects of its own."""
 
 from __future__ import annotations
 
-import json
-
-import numpy as np
-from flwr.app import ArrayRecord, ConfigRecord, RecordDict
+from flwr.app import ConfigRecord, RecordDict
 
 from synthema_core import wire
 from synthema_core.errors import IntegrityFailure
 
+_RECORD = "job"
+
 
 def encode(message: wire.JobMessage) -> RecordDict:
-    records = RecordDict({"header": ConfigRecord({"json": json.dumps(wire.header(message))})})
-    if message.array is not None:
-        records["array"] = ArrayRecord([np.ascontiguousarray(message.array)])
-    return records
+    return RecordDict({_RECORD: ConfigRecord(wire.to_fields(message))})
 
 
 def decode(records: RecordDict) -> wire.JobMessage:
-    try:
-        data = json.loads(records["header"]["json"])
-        array = records["array"].to_numpy_ndarrays()[0] if "array" in records else None
-    except (KeyError, TypeError, ValueError, IndexError):
-        raise IntegrityFailure("A message of a Job cannot be read.") from None
-    return wire.from_header(data, array)
+    record = records.get(_RECORD)
+    if not isinstance(record, ConfigRecord):
+        raise IntegrityFailure("A message of a Job cannot be read.")
+    return wire.from_fields(record)

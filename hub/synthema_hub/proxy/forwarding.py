@@ -81,7 +81,9 @@ class Forwarder:
         url = URL(origin + request.rel_url.raw_path_qs, encoded=True)
         body = request.content if request.can_read_body else None
         try:
-            upstream = await self.session.request(request.method, url, headers=headers, data=body, allow_redirects=False)
+            upstream = await self.session.request(
+                request.method, url, headers=headers, data=body, allow_redirects=False
+            )
         except (ClientConnectionError, TimeoutError) as error:
             raise Unreachable(origin) from error
         async with upstream:

@@ -1,7 +1,7 @@
 """The sites' entrance: TLS, two doors, no third. Knows nothing of what passes through.
 
 ``/v1/fleet/*`` leads to Flower's SuperLink, ``/sites/*`` to the federation service. The SuperLink's other APIs, which
-start runs and hand out their contents, and the service's other routes share ports with these and must stay out of reach.
+start runs and hand out their contents, and the service's other routes share ports with these: out of reach from here.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Gateway:
         self._origins = {_FLEET: superlink, _SITES: service}
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        prefix = door(request.rel_url.raw_path)
+        prefix = door(request.raw_path.partition("?")[0])
         if prefix is None:
             return _say(404, "not-found", "The gateway leads nowhere else.")
         if (request.content_length or 0) > _LARGEST_BYTES[prefix]:

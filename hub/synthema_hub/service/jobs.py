@@ -26,6 +26,10 @@ _log = logging.getLogger(__name__)
 class RunStarter(Protocol):
     """Flower, as far as Jobs need it."""
 
+    def online_nodes(self) -> frozenset[int]:
+        """The nodes that are connected now."""
+        ...
+
     def start_run(self, config: Mapping[str, str]) -> int:
         """Start our one app with this configuration; return the run's id."""
         ...
@@ -71,22 +75,30 @@ class Jobs:
                     self._look_after(record)
 
     def _start(self, record: RequestRecord) -> None:
-        away = [site for site in record.plan.sites if not self._membership.is_online(site)]
-        if away:
-            self._progress[record.request.id] = _waiting_for(away)
-            return
         job = self._new_id()
         self._open[job] = record.request.id
         try:
-            run = self._flower.start_run({"job": job, "service": self._service_url})
+            away = self._away(record)
+            run = None if away else self._flower.start_run({"job": job, "service": self._service_url})
         except Unavailable:
+            away, run = ["the SuperLink"], None
+        if run is None:
             del self._open[job]
-            self._progress[record.request.id] = {"round": 0, "max_rounds": 0, "text": "Waiting for the SuperLink."}
+            self._progress[record.request.id] = _waiting_for(away)
             return
         try:
             self._requests.start(record.request.id, job, run)
         except TransitionDenied:  # withdrawn, revoked or expired in this moment: the run finds no Job and ends
             _log.info("Request %s was taken back before its job %s began.", record.request.id, job)
+
+    def _away(self, record: RequestRecord) -> list[str]:
+        """The Plan's sites that could not take part at this moment: silent here, or not connected to Flower."""
+        online = self._flower.online_nodes()
+        return [
+            site
+            for site in record.plan.sites
+            if not self._membership.is_online(site) or self._membership.site(site).node not in online
+        ]
 
     def _look_after(self, record: RequestRecord) -> None:
         start = record.last(Verb.START)

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from synthema_core import moments
+from synthema_core.canonical import Json
 from synthema_core.card import Card
 from synthema_core.errors import IntegrityFailure, InvalidInput, NotAuthenticated, NotPermitted
 from synthema_core.identity import verify
@@ -116,7 +117,7 @@ class Membership:
             card.check_signature()
             if card.site != site or card.identity != record.identity:
                 raise NotPermitted(f"The site '{site}' announced a Card that is not its own.")
-        body = {"cards": [dict(card) for card in cards], "stewards": dict(stewards), "page": page}
+        body: dict[str, Json] = {"cards": [dict(card) for card in cards], "stewards": dict(stewards), "page": page}
         with self._journal.writing() as journal:
             last = next((e for e in reversed(journal.entries(SITES + site)) if e.kind == "announce"), None)
             if last is None or last.body != body:

@@ -115,7 +115,7 @@ class Requests:
         )
 
     def fail(self, identifier: str, error: SynthemaError) -> None:
-        failure = {"failure": dict(to_wire(error))}
+        failure: dict[str, Json] = {"failure": dict(to_wire(error))}
         self._record(identifier, lambda now: Event(Verb.FAIL, "hub", Role.HUB, now, detail=failure))
 
     def expire_old(self) -> None:

@@ -28,7 +28,7 @@ def request_view(record: RequestRecord, progress: Mapping[str, Json] | None) -> 
         "purpose": plan.purpose,
         "requester": plan.requester,
         "plan_digest": plan.digest,
-        "datasets": sorted({participant.dataset for participant in plan.participants}),
+        "datasets": list[Json](sorted({participant.dataset for participant in plan.participants})),
         "sites": [_verdict_view(record, site) for site in plan.sites],
         "progress": dict(progress) if progress and under_way else None,
         "failure": failed.detail["failure"] if failed else None,

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol
 
 from synthema_core.identity import public_key
 from synthema_core.ports import Clock
@@ -19,7 +20,7 @@ from synthema_hub.service.site_desk import SiteDesk
 from synthema_hub.state import HubState
 
 
-class Flower(NodeRegistry, RunStarter):
+class Flower(NodeRegistry, RunStarter, Protocol):
     """All that the service asks of Flower."""
 
 
@@ -49,7 +50,8 @@ def new_id() -> str:
 
 
 def new_code() -> str:
-    return secrets.token_urlsafe(24)
+    """128 random bits, spelled so that no command line takes them for an option."""
+    return secrets.token_hex(16)
 
 
 def wire_federation(

@@ -1,0 +1,1 @@
+"""A plain Flower app, as its tutorials write one."""

@@ -1,0 +1,41 @@
+"""The one federation of real processes that a test session shares; started by the first test that asks for it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.running import Running, running
+
+from synthema_core.cli.local_federation import SITES
+
+CHROMIUM = "/usr/bin/chromium"
+
+
+@pytest.fixture(scope="session")
+def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The four hospitals of the demonstration. Tests that kill something start their own."""
+    from support.running import running
+
+    with running(tmp_path_factory.mktemp("federation"), SITES) as started:
+        yield started
+
+
+@pytest.fixture
+def artifacts() -> Path:
+    """Where tests leave pictures for people to look at."""
+    folder = Path(__file__).parents[1] / "artifacts" / "tests"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Without Chromium browser tests say what is missing; in strict mode that is a failure."""
+    if item.get_closest_marker("browser") and not shutil.which(CHROMIUM):
+        missing = "Chromium is missing: install the system package `chromium`."
+        if os.environ.get("SYNTHEMA_STRICT"):
+            pytest.fail(missing)
+        pytest.skip(missing)

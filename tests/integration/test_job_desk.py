@@ -1,0 +1,325 @@
+"""The desk that answers a Job's messages: whatever goes wrong, what leaves is a rule's name and a sentence of ours."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pyarrow import parquet
+from support.site import PASSPHRASE, STEWARD, TrialSite
+
+from synthema_core.errors import IntegrityFailure, Refused, RoundFailed, Unavailable, from_wire
+from synthema_core.identity import public_key
+from synthema_core.plan import Plan
+from synthema_core.request import Status, Verb
+from synthema_core.secure_sum import Announcement
+from synthema_core.secure_sum.layout import Floats, Ring
+from synthema_core.wire import JobMessage, Kind
+from synthema_datasite.service.claims import Claim
+from synthema_datasite.service.job_desk import ClaimedJobs
+from synthema_datasite.worker.process import WorkerProcess
+
+PLANTED = "Leningrad-4711"
+NOTHING = np.zeros(0)
+
+
+class ScriptedWorker:
+    """Implements JobWorker: answers with what it was given, or fails with what it was given."""
+
+    def __init__(self, claim: Claim) -> None:
+        self.claim = claim
+        self.failure: BaseException | None = None
+        self.closed = 0
+
+    def announce(self) -> str:
+        self._fail()
+        return "aa" * 32
+
+    def answer(self, round_index: int, values: Floats, roster: Mapping[str, Any] | None) -> Ring:
+        self._fail()
+        return np.arange(self.claim.plan.layout.length, dtype=np.uint64)
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def _fail(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+
+class Desk:
+    """A site's desk with scripted workers, and the hub's messages to it."""
+
+    def __init__(self, here: TrialSite) -> None:
+        self.here = here
+        self.workers: dict[str, ScriptedWorker] = {}
+        self.failing: BaseException | None = None
+        self.in_step = True
+        self.jobs = ClaimedJobs(here.site, self.start, lambda: self.in_step)
+
+    def start(self, claim: Claim) -> ScriptedWorker:
+        worker = self.workers[claim.job] = ScriptedWorker(claim)
+        worker.failure = self.failing
+        return worker
+
+    def approved(self, number: int = 1) -> Plan:
+        return self.here.approved(self.here.plan(purpose=f"Question {number}"), f"r{number}")
+
+    def says(self, kind: Kind, array: Any = None, **body: Any) -> JobMessage:
+        answer = self.jobs.answer(JobMessage(kind, body, array))
+        assert answer is not None
+        return answer
+
+    def open(self, plan: Plan, job: str = "j1", request: str = "r1") -> JobMessage:
+        return self.says(Kind.OPEN, job=job, request=request, plan_digest=plan.digest)
+
+    def round(self, job: str = "j1", index: int = 1) -> JobMessage:
+        return self.says(Kind.ROUND, NOTHING, job=job, round=index, roster=None)
+
+    def status(self, request: str = "r1") -> Status:
+        return self.here.record(request).request.status
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(TrialSite(tmp_path))
+
+
+def refused(answer: JobMessage) -> str:
+    """The rule that a refusal names; and the refusal holds nothing but that, a sentence and a hint."""
+    assert answer.kind is Kind.REFUSED
+    assert answer.array is None
+    assert answer.body.keys() == {"error"}
+    assert answer.body["error"].keys() <= {"error", "message", "hint", "rule"}
+    assert PLANTED not in repr(answer)
+    error = from_wire(answer.body["error"])
+    assert isinstance(error, Refused)
+    return error.rule
+
+
+def test_a_job_is_opened_answered_and_closed(desk: Desk) -> None:
+    plan = desk.approved()
+    answer = desk.open(plan)
+    assert answer.kind is Kind.ANNOUNCED
+    announced = Announcement.from_dict(answer.body["announcement"])
+    assert (announced.site, announced.job, announced.plan_digest) == ("alder", "j1", plan.digest)
+    announced.check_signature(public_key(desk.here.state.identity()))
+    masked = desk.round()
+    assert (masked.kind, masked.body) == (Kind.MASKED, {"job": "j1", "round": 1})
+    assert masked.ring().tolist() == list(range(plan.layout.length))
+    assert desk.says(Kind.CLOSE, job="j1").kind is Kind.CLOSED
+    assert desk.workers["j1"].closed == 1
+    assert desk.says(Kind.CLOSE, job="j1").kind is Kind.CLOSED, "idempotent"
+
+
+def test_without_an_approval_no_worker_is_started(desk: Desk) -> None:
+    plan = desk.here.plan()
+    assert refused(desk.open(plan)) == "approval"
+    desk.here.submitted(plan)
+    assert refused(desk.open(plan)) == "approval"
+    assert desk.workers == {}
+
+
+def test_another_plan_than_the_approved_one_starts_no_worker(desk: Desk) -> None:
+    desk.approved()
+    assert refused(desk.open(desk.here.plan(purpose="Another"))) == "plan-digest"
+    assert desk.workers == {}
+
+
+def test_a_job_that_is_not_open_gets_no_round(desk: Desk) -> None:
+    assert refused(desk.round()) == "protocol"
+    desk.open(desk.approved())
+    assert refused(desk.round("j2")) == "protocol"
+    desk.says(Kind.CLOSE, job="j1")
+    assert refused(desk.round()) == "protocol"
+
+
+def test_a_job_opened_twice_is_refused_and_goes_on(desk: Desk) -> None:
+    plan = desk.approved()
+    desk.open(plan)
+    worker = desk.workers["j1"]
+    assert refused(desk.open(plan)) == "approval"
+    assert refused(desk.open(desk.approved(2), request="r2")) == "job-id"
+    assert desk.status("r2") is Status.APPROVED
+    assert desk.workers == {"j1": worker}
+    assert desk.round().kind is Kind.MASKED
+
+
+def test_while_the_journals_do_not_agree_no_job_is_opened_and_no_approval_spent(desk: Desk) -> None:
+    """A site's journal that was set back has forgotten which approvals were used."""
+    plan = desk.approved()
+    desk.in_step = False
+    assert refused(desk.open(plan)) == "heads"
+    assert (desk.workers, desk.status()) == ({}, Status.APPROVED)
+    desk.in_step = True
+    assert desk.open(plan).kind is Kind.ANNOUNCED
+    desk.in_step = False
+    assert desk.round().kind is Kind.MASKED, "a job in hand goes on"
+
+
+FAILURES = {
+    "a rule": (Refused("A value is outside the bound declared in the Plan.", rule="bound"), "bound"),
+    "a signature": (IntegrityFailure(f"The key of {PLANTED} does not hold."), "integrity"),
+    "a dead worker": (RoundFailed(f"The worker process ended early at {PLANTED}."), "engine"),
+    "a full disk": (Unavailable(f"No room for {PLANTED}."), "engine"),
+    "a value": (ValueError(f"could not convert string to float: '{PLANTED}'"), "engine"),
+    "a key": (KeyError(PLANTED), "engine"),
+    "memory": (MemoryError(PLANTED), "engine"),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize("when", ["open", "round"])
+def test_a_failure_ends_the_job_for_good_and_tells_no_text_of_it(
+    desk: Desk, caplog: pytest.LogCaptureFixture, when: str, failure: str
+) -> None:
+    error, rule = FAILURES[failure]
+    plan = desk.approved()
+    with caplog.at_level(logging.INFO):
+        if when == "open":
+            desk.failing = error
+            assert refused(desk.open(plan)) == rule
+        else:
+            desk.open(plan)
+            desk.workers["j1"].failure = error
+            assert refused(desk.round()) == rule
+    assert desk.workers["j1"].closed == 1
+    desk.failing = desk.workers["j1"].failure = None
+    assert refused(desk.round()) == "protocol"
+    assert refused(desk.open(plan)) == "approval", "the approval is spent"
+    assert desk.workers["j1"].closed == 1
+    if isinstance(error, ValueError | KeyError | MemoryError):
+        assert PLANTED not in caplog.text, "nor is a foreign error's text logged"
+
+
+def test_a_worker_that_cannot_be_started_refuses_and_leaves_the_desk_free(tmp_path: Path) -> None:
+    here = TrialSite(tmp_path)
+
+    def start(_: Claim) -> ScriptedWorker:
+        raise Unavailable(f"No worker process could be started: {PLANTED}.")
+
+    jobs = ClaimedJobs(here.site, start, lambda: True)
+    for number in range(6):
+        plan = here.approved(here.plan(purpose=f"Question {number}"), f"r{number}")
+        body = {"job": f"j{number}", "request": f"r{number}", "plan_digest": plan.digest}
+        answer = jobs.answer(JobMessage(Kind.OPEN, body))
+        assert answer is not None
+        assert refused(answer) == "engine"
+
+
+def test_no_more_than_four_jobs_are_open_and_the_fifth_keeps_its_approval(desk: Desk) -> None:
+    plans = {number: desk.approved(number) for number in range(1, 6)}
+    for number in range(1, 5):
+        assert desk.open(plans[number], f"j{number}", f"r{number}").kind is Kind.ANNOUNCED
+    assert refused(desk.open(plans[5], "j5", "r5")) == "busy"
+    assert desk.status("r5") is Status.APPROVED
+    desk.says(Kind.CLOSE, job="j2")
+    assert desk.open(plans[5], "j5", "r5").kind is Kind.ANNOUNCED
+    desk.jobs.close_all()
+    assert [worker.closed for worker in desk.workers.values()] == [1] * 5
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "rule"),
+    [
+        (Kind.OPEN, {}, "integrity"),
+        (Kind.OPEN, {"job": 7, "request": "r1", "plan_digest": "0"}, "integrity"),
+        (Kind.OPEN, {"job": ["j1"], "request": "r1", "plan_digest": "0"}, "integrity"),
+        (Kind.OPEN, {"job": "j2", "plan_digest": "0"}, "integrity"),
+        (Kind.OPEN, {"job": "j2", "request": "r1"}, "integrity"),
+        (Kind.OPEN, {"job": "j2", "request": {"id": "r1"}, "plan_digest": "0"}, "integrity"),
+        (Kind.ROUND, {"round": 1}, "integrity"),
+        (Kind.CLOSE, {}, "integrity"),
+        (Kind.ANNOUNCED, {"job": "j1"}, "protocol"),
+        (Kind.MASKED, {"job": "j1"}, "protocol"),
+        (Kind.CLOSED, {"job": "j1"}, "protocol"),
+        (Kind.REFUSED, {"job": "j1"}, "protocol"),
+    ],
+)
+def test_a_malformed_message_is_refused_and_changes_nothing(
+    desk: Desk, kind: Kind, body: dict[str, Any], rule: str
+) -> None:
+    desk.open(desk.approved())
+    before = desk.here.site.journal.head()
+    assert refused(desk.says(kind, **body)) == rule
+    assert desk.here.site.journal.head() == before
+    assert desk.round().kind is Kind.MASKED
+
+
+@pytest.mark.parametrize("index", [None, "1", 1.0, True, [1]])
+def test_a_rounds_number_is_a_whole_number(desk: Desk, index: Any) -> None:
+    desk.open(desk.approved())
+    assert refused(desk.says(Kind.ROUND, NOTHING, job="j1", round=index)) == "integrity"
+
+
+@pytest.mark.parametrize(
+    "array",
+    [None, np.zeros(2, dtype=np.float32), np.zeros(2, dtype=np.uint64), np.zeros((1, 2)), np.array(1.0)],
+    ids=["none", "float32", "uint64", "matrix", "number"],
+)
+def test_a_rounds_input_is_one_row_of_float64(desk: Desk, array: Any) -> None:
+    desk.open(desk.approved())
+    assert refused(desk.says(Kind.ROUND, array, job="j1", round=1)) == "integrity"
+    assert desk.workers["j1"].closed == 1
+
+
+def test_a_job_that_the_hub_ended_is_dropped_although_no_message_said_so(desk: Desk) -> None:
+    desk.open(desk.approved(), "j1")
+    desk.open(desk.approved(2), "j2", "r2")
+    desk.jobs.tend()
+    assert (desk.workers["j1"].closed, desk.workers["j2"].closed) == (0, 0)
+    desk.here.told(Verb.FAIL, "r1", {"failure": {"error": "round-failed", "message": "A site was away."}})
+    desk.jobs.tend()
+    assert (desk.workers["j1"].closed, desk.workers["j2"].closed) == (1, 0)
+    assert refused(desk.round("j1")) == "protocol"
+
+
+def test_work_is_expected_from_the_approval_to_the_end(desk: Desk) -> None:
+    assert not desk.jobs.expects_work()
+    plan = desk.here.plan()
+    desk.here.submitted(plan)
+    assert not desk.jobs.expects_work()
+    desk.here.reviewing.approve("r1", STEWARD, PASSPHRASE)
+    assert desk.jobs.expects_work()
+    desk.open(plan)
+    assert desk.jobs.expects_work()
+    desk.here.told(Verb.FAIL, "r1", {})
+    assert not desk.jobs.expects_work()
+
+
+def real_desk(here: TrialSite) -> ClaimedJobs:
+    """With the worker process that a served datasite starts."""
+
+    def start(claim: Claim) -> WorkerProcess:
+        return WorkerProcess(claim, "alder", here.state.folder / claim.dataset.path, here.state.salt())
+
+    return ClaimedJobs(here.site, start, lambda: True)
+
+
+def a_patient_less(path: Path) -> None:
+    """A file is changed on the disk after it was taken in."""
+    table = parquet.read_table(path)
+    parquet.write_table(table.slice(1), path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "rule"),
+    [(a_patient_less, "integrity"), (Path.unlink, "engine"), (lambda path: path.write_text(PLANTED), "integrity")],
+    ids=["another table", "no table", "no Parquet"],
+)
+def test_spoilt_rows_refuse_the_job_through_a_real_worker(
+    tmp_path: Path, spoil: Callable[[Path], None], rule: str
+) -> None:
+    here = TrialSite(tmp_path)
+    plan = here.approved(here.plan())
+    (path,) = here.state.rows_folder.rglob("*.parquet")
+    spoil(path)
+    jobs = real_desk(here)
+    answer = jobs.answer(JobMessage(Kind.OPEN, {"job": "j1", "request": "r1", "plan_digest": plan.digest}))
+    assert answer is not None
+    assert refused(answer) == rule
+    assert str(path) not in repr(answer)

@@ -1,0 +1,356 @@
+"""The worker process of a Job, as it really runs: one for each of three sites, over pipes, on the sites' own rows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from pyarrow import parquet
+from support.builders import KEYS, NOW, SITES, Ticking, at
+from support.site import POLICY, write_patients, write_schema
+
+from synthema_core.analyses import from_plan
+from synthema_core.analyses.base import Rows, Sums
+from synthema_core.analyses.conduct import conduct
+from synthema_core.charging import mechanism_of
+from synthema_core.commitment import commitment
+from synthema_core.errors import IntegrityFailure, Refused, RoundFailed, SynthemaError
+from synthema_core.plan import Plan
+from synthema_core.planning import make_plan
+from synthema_core.secure_sum import Announcement, Member, Roster, add, input_digest
+from synthema_core.secure_sum.layout import Floats, Ring
+from synthema_datasite.ingest import ingest
+from synthema_datasite.service.claims import Claim
+from synthema_datasite.service.records import DatasetRecord, dataset_records
+from synthema_datasite.service.site import Site
+from synthema_datasite.state import SiteState
+from synthema_datasite.store.parquet import ParquetRows
+from synthema_datasite.worker.process import WorkerProcess
+
+JOB, PLANTED, NOTHING = "j1", "Leningrad-4711", np.zeros(0)
+
+
+@dataclass(frozen=True)
+class Hospital:
+    """One site's state with its rows taken in."""
+
+    site: Site
+    record: DatasetRecord
+
+    @classmethod
+    def make(cls, folder: Path, name: str, patients: int, seed: int) -> Hospital:
+        state = SiteState.initialise(folder / name, name, name.title(), POLICY)
+        site = Site.open(state, Ticking(NOW))
+        table = write_patients(folder / f"{name}.csv", patients, seed)
+        ingest(state, site.journal, table, "trial", write_schema(folder), "engineer", at())
+        return cls(site, dataset_records(site.journal)["trial"])
+
+    def worker(self, plan: Plan, job: str = JOB, record: DatasetRecord | None = None) -> WorkerProcess:
+        claim = Claim(job, "r1", plan, record or self.record)
+        return WorkerProcess(claim, self.site.name, self.site.state.folder / claim.dataset.path, self.site.state.salt())
+
+    def announcement(self, plan: Plan, mask_key: str, job: str = JOB) -> Announcement:
+        return Announcement(self.site.name, job, plan.digest, mask_key).signed(self.site.state.identity())
+
+    def rows(self, columns: tuple[str, ...]) -> Rows:
+        path, facts = self.site.state.folder / self.record.path, self.record.facts
+        salt = self.site.state.salt()
+        return ParquetRows(path, facts.schema, self.record.sha256, facts.commitment, salt).load(columns)
+
+
+Trio = dict[str, Hospital]
+
+
+@pytest.fixture(scope="module")
+def trio(tmp_path_factory: pytest.TempPathFactory) -> Trio:
+    folder = tmp_path_factory.mktemp("sites")
+    return {name: Hospital.make(folder, name, 40 + 5 * seed, seed) for seed, name in enumerate(SITES, start=1)}
+
+
+def plan_of(trio: Trio, analysis: str = "kaplan-meier", **typed: str) -> Plan:
+    usual = {
+        "kaplan-meier": {"time": "days", "event": "died", "group": "arm", "step": "100"},
+        "cox": {"time": "days", "event": "died", "covariates": "age,arm"},
+        "histogram": {"column": "age", "bins": "50"},
+    }
+    cards = [hospital.site.cards()[0] for hospital in trio.values()]
+    return make_plan(analysis, typed or usual[analysis], cards, requester="rosalind", purpose="A test.", now=NOW)
+
+
+@contextmanager
+def closing(workers: Mapping[str, WorkerProcess]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for worker in workers.values():
+            worker.close()
+
+
+class Running:
+    """A Job on all three sites' workers, conducted as the hub does it."""
+
+    def __init__(self, trio: Trio, plan: Plan, job: str = JOB) -> None:
+        self.plan, self.analysis = plan, from_plan(plan.analysis, plan.parameters)
+        self.workers = {name: hospital.worker(plan, job) for name, hospital in trio.items()}
+        self.rows = {name: hospital.rows(self.analysis.columns) for name, hospital in trio.items()}
+        announced = [trio[name].announcement(plan, worker.announce(), job) for name, worker in self.workers.items()]
+        self.roster = Roster.gather(job, plan.digest, announced, plan.identities)
+
+    def ask(self, round_index: int, values: Floats) -> dict[str, Ring]:
+        roster = self.roster.to_dict() if round_index == 1 else None
+        return {name: worker.answer(round_index, values, roster) for name, worker in self.workers.items()}
+
+    def total(self, masked: dict[str, Ring]) -> Ring:
+        return add(masked, self.plan.sites, self.plan.layout.length)
+
+    def plain(self, values: Floats) -> dict[str, Ring]:
+        """What each site adds, as nobody but itself may know it."""
+        return {
+            name: self.plan.layout.quantise(self.analysis.contribution(rows, values))
+            for name, rows in self.rows.items()
+        }
+
+
+def children() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_masked_answers_sum_exactly_to_the_contribution_of_the_pooled_patients(trio: Trio) -> None:
+    job = Running(trio, plan_of(trio))
+    with closing(job.workers):
+        masked = job.ask(1, NOTHING)
+    pooled = {name: np.concatenate([rows[name] for rows in job.rows.values()]) for name in job.analysis.columns}
+    expected = job.analysis.contribution(pooled, NOTHING)
+    np.testing.assert_array_equal(job.total(masked), job.plan.layout.quantise(expected))
+    assert expected.sum() == sum(hospital.record.facts.patients for hospital in trio.values())
+
+
+def test_every_round_of_a_job_sums_exactly_and_shows_no_site_by_itself(trio: Trio) -> None:
+    job = Running(trio, plan_of(trio, "cox"))
+    seen: list[dict[str, Ring]] = []
+
+    def ask(round_index: int, values: Floats) -> Sums:
+        masked, plain = job.ask(round_index, values), job.plain(values)
+        np.testing.assert_array_equal(job.total(masked), add(plain, job.plan.sites, job.plan.layout.length))
+        for name in SITES:
+            assert not np.any(masked[name] == plain[name]), "a number left its site unmasked"
+        seen.append({name: masked[name] - plain[name] for name in SITES})
+        return Sums(job.plan.layout.dequantise(job.total(masked)), len(SITES), min_patients=5)
+
+    with closing(job.workers):
+        done, rounds = conduct(job.analysis, ask)
+    assert done.result["kind"] == "cox"
+    assert rounds > 1
+    for earlier, later in pairwise(seen):
+        for name in SITES:
+            assert not np.any(earlier[name] == later[name]), "a mask was used twice"
+
+
+@pytest.mark.parametrize("analysis", ["kaplan-meier", "histogram"])
+def test_too_few_patients_are_refused_in_exact_mode_and_only_there(trio: Trio, tmp_path: Path, analysis: str) -> None:
+    """Whether a site has few patients is itself private: a private Plan must not be refused for it."""
+    small = {**trio, "alder": Hospital.make(tmp_path, "alder", 4, seed=9)}
+    plan = plan_of(small, analysis)
+    assert plan.output.min_patients == 5
+    worker = small["alder"].worker(plan)
+    with closing({"alder": worker}):
+        if analysis == "histogram":
+            assert len(worker.announce()) == 64
+        else:
+            with pytest.raises(Refused, match="Too few patients") as told:
+                worker.announce()
+            assert told.value.rule == "min_patients"
+            assert "4" not in str(told.value)
+
+
+def with_a_word_among_the_days(hospital: Hospital) -> DatasetRecord:
+    """A file that holds to its commitment and breaks the engine: its error's text quotes the patient's value."""
+    path = Path(f"{hospital.record.path}.broken")
+    table = parquet.read_table(hospital.site.state.folder / hospital.record.path)
+    days = pa.array([PLANTED, *map(str, table["days"].to_pylist()[1:])])
+    parquet.write_table(
+        table.set_column(table.schema.get_field_index("days"), "days", days), hospital.site.state.folder / path
+    )
+    sha256 = hashlib.sha256((hospital.site.state.folder / path).read_bytes()).hexdigest()
+    facts = hospital.record.facts
+    committed = commitment(hospital.site.state.salt(), sha256, facts.schema.digest)
+    return replace(hospital.record, path=path, sha256=sha256, facts=replace(facts, commitment=committed))
+
+
+def test_an_error_in_the_engine_tells_its_class_and_no_value(trio: Trio, capfd: pytest.CaptureFixture[str]) -> None:
+    worker = trio["alder"].worker(plan_of(trio), record=with_a_word_among_the_days(trio["alder"]))
+    with closing({"alder": worker}):
+        with pytest.raises(SynthemaError, match=r"The engine failed with ValueError\.") as told:
+            worker.announce()
+        assert PLANTED not in str(told.value)
+        assert PLANTED not in repr(vars(told.value))
+    assert PLANTED not in "".join(capfd.readouterr()), "nor does the worker print it"
+
+
+def test_changed_rows_are_refused_when_the_job_opens(trio: Trio) -> None:
+    record = replace(trio["alder"].record, sha256="0" * 64)
+    worker = trio["alder"].worker(plan_of(trio), record=record)
+    with closing({"alder": worker}), pytest.raises(IntegrityFailure, match="changed after they were taken in"):
+        worker.announce()
+
+
+class Opened:
+    """Alder's worker with its Job open; the test plays the other sites, which add nothing."""
+
+    def __init__(self, trio: Trio, plan: Plan, job: str = JOB) -> None:
+        self.plan, self.worker = plan, trio["alder"].worker(plan, job)
+        self.others = {name: Member(name, X25519PrivateKey.generate()) for name in ("birch", "cedar")}
+        keys = {name: member.public_key for name, member in self.others.items()}
+        try:
+            keys["alder"] = self.worker.announce()
+        except SynthemaError:
+            self.worker.close()
+            raise
+        announced = [hospital.announcement(plan, keys[name], job) for name, hospital in trio.items()]
+        self.gathered = Roster.gather(job, plan.digest, announced, plan.identities)
+        self.roster = self.gathered.to_dict()
+
+    def __enter__(self) -> Opened:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.worker.close()
+
+    def unmasked(self, values: Floats) -> Ring:
+        """What alder adds in the first Round, noise included."""
+        masked = {"alder": self.worker.answer(1, values, self.roster)}
+        for name, member in self.others.items():
+            member.join(self.gathered)
+            masked[name] = member.mask(1, input_digest(values), np.zeros(self.plan.layout.length, dtype=np.uint64))
+        return add(masked, self.plan.sites, self.plan.layout.length)
+
+    def forged(self, site: str, **changes: str) -> dict[str, Any]:
+        """The Roster as the hub would like it: one site's entry changed, and signed by the hub."""
+        entries = {entry.site: entry for entry in self.gathered.announcements}
+        entries[site] = replace(entries[site], **changes).signed(KEYS["douglas"])
+        return {**self.roster, "announcements": [entry.to_dict() for entry in entries.values()]}
+
+
+def test_private_answers_carry_the_declared_noise_and_differ_from_run_to_run(trio: Trio) -> None:
+    plan = plan_of(trio, "histogram")
+    analysis = from_plan(plan.analysis, plan.parameters)
+    plain = plan.layout.quantise(analysis.contribution(trio["alder"].rows(analysis.columns), NOTHING))
+    with Opened(trio, plan, "j1") as first, Opened(trio, plan, "j2") as second:
+        noise = [(job.unmasked(NOTHING) - plain).view(np.int64) for job in (first, second)]
+    assert not np.array_equal(*noise)
+    mechanism = mechanism_of(plan, analysis)
+    assert mechanism is not None
+    assert 0.4 < np.concatenate(noise).astype(float).var() / mechanism.variance < 2.2, "of 100 draws"
+
+
+@pytest.fixture(scope="module")
+def waiting(trio: Trio) -> Iterator[Opened]:
+    """A Job before its first Round: every refusal leaves it there."""
+    with Opened(trio, plan_of(trio, "cox")) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("case", "error", "said"),
+    [
+        ("no roster", IntegrityFailure, "without a roster"),
+        ("the hub's key for another site", IntegrityFailure, "signature of kind 'mask-key'"),
+        ("the hub's key for this site", IntegrityFailure, "signature of kind 'mask-key'"),
+        ("another job's key", IntegrityFailure, "for another job"),
+        ("a site left out", RoundFailed, "No mask key from cedar"),
+        ("a site too many", IntegrityFailure, "not over the Plan's sites"),
+        ("a site twice", IntegrityFailure, "not over the Plan's sites"),
+        ("something else", IntegrityFailure, "cannot be read"),
+    ],
+)
+def test_a_roster_that_is_not_the_plans_is_refused(
+    waiting: Opened, case: str, error: type[SynthemaError], said: str
+) -> None:
+    true = waiting.roster["announcements"]
+    douglas = Announcement("douglas", JOB, waiting.plan.digest, "d0" * 32).signed(KEYS["douglas"]).to_dict()
+    shown = {
+        "no roster": None,
+        "the hub's key for another site": waiting.forged("birch", mask_key="f0" * 32),
+        "the hub's key for this site": waiting.forged("alder", mask_key="f0" * 32),
+        "another job's key": waiting.forged("birch", job="j2"),
+        "a site left out": {**waiting.roster, "announcements": true[:2]},
+        "a site too many": {**waiting.roster, "announcements": [*true, douglas]},
+        "a site twice": {**waiting.roster, "announcements": [*true, true[0]]},
+        "something else": {"announcements": 3},
+    }[case]
+    with pytest.raises(error, match=said):
+        waiting.worker.answer(1, np.zeros(2), shown)
+
+
+@pytest.mark.parametrize("first", [-1, 0, 2])
+def test_rounds_come_in_their_order(waiting: Opened, first: int) -> None:
+    with pytest.raises(Refused, match="not the one that comes next") as told:
+        waiting.worker.answer(first, np.zeros(2), waiting.roster)
+    assert told.value.rule == "protocol"
+
+
+def test_no_round_is_answered_twice_and_none_beyond_the_plans(trio: Trio) -> None:
+    """Two answers to one round, or one too many, could be subtracted."""
+    with Opened(trio, plan_of(trio)) as job:
+        job.worker.answer(1, NOTHING, job.roster)
+        for index in (1, 2):
+            with pytest.raises(Refused, match="not the one that comes next"):
+                job.worker.answer(index, NOTHING, job.roster)
+
+
+def test_an_input_that_the_analysis_does_not_take_is_refused_for_good(trio: Trio) -> None:
+    with Opened(trio, plan_of(trio)) as job:
+        with pytest.raises(Refused, match="takes no input"):
+            job.worker.answer(1, np.ones(3), job.roster)
+        with pytest.raises(IntegrityFailure, match="has a roster already"):
+            job.worker.answer(1, NOTHING, job.roster)
+
+
+def test_a_round_before_the_job_is_open_is_refused(trio: Trio) -> None:
+    worker = trio["alder"].worker(plan_of(trio))
+    with closing({"alder": worker}), pytest.raises(Refused, match="before the job is open"):
+        worker.answer(1, NOTHING, None)
+
+
+def test_a_killed_worker_ends_the_round_and_leaves_nothing(trio: Trio) -> None:
+    before = children()
+    with Opened(trio, plan_of(trio)) as job:
+        (process,) = [child for child in children() if child not in before]
+        process.kill()
+        process.wait()
+        for _ in range(2):
+            with pytest.raises(RoundFailed, match="ended early"):
+                job.worker.answer(1, NOTHING, job.roster)
+    assert children() == before
+
+
+def test_a_closed_worker_leaves_no_process(trio: Trio) -> None:
+    before = children()
+    workers = {name: hospital.worker(plan_of(trio)) for name, hospital in trio.items()}
+    assert len(children()) == len(before) + 3
+    with closing(workers):
+        workers["alder"].announce()
+    assert children() == before
+    workers["alder"].close()  # again: harmless
+    with pytest.raises(RoundFailed):
+        workers["alder"].announce()
+
+
+def test_a_workers_environment_and_command_line_hold_no_secret(trio: Trio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYNTHEMA_PASSPHRASE", "hush-hush")
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:hush-hush@127.0.0.1:9")
+    before = children()
+    with Opened(trio, plan_of(trio)):
+        (process,) = [child for child in children() if child not in before]
+        assert process.environ().keys() == {"PATH", "OMP_NUM_THREADS"}
+        assert process.cmdline()[1:] == ["-I", "-m", "synthema_datasite.worker.main"]
