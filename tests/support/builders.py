@@ -85,5 +85,3 @@ class Ticking:
 
     def __call__(self) -> datetime:
         return self.now
-
-

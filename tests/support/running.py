@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -133,13 +134,23 @@ class Running:
 
 @contextmanager
 def running(folder: Path, sites: Sequence[str]) -> Iterator[Running]:
-    """Start everything, stop everything; what is left behind fails the test."""
+    """Start everything, stop everything; a process that is left behind fails the test."""
     local = LocalFederation(folder, Ports.free(), lambda line: None)
-    before = {process.pid for process in psutil.Process().children(recursive=True)}
     with Children(local.logs) as children:
         local.start(sites, children)
         with closing(Running(local, children)) as started:
             yield started
         local.stop(children)
-    left = [process for process in psutil.Process().children(recursive=True) if process.pid not in before]
-    assert not left, f"left behind: {[process.cmdline() for process in left]}"
+    wait_for(lambda: not _belonging_to(folder), f"nothing was left behind but {_belonging_to(folder)}", 10)
+
+
+def _belonging_to(folder: Path) -> list[list[str]]:
+    """Command lines of the processes that name the folder in their arguments or their environment."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.pid != os.getpid() and str(folder) in " ".join(
+                [*process.cmdline(), *process.environ().values()]
+            ):
+                found.append(process.cmdline())
+    return found

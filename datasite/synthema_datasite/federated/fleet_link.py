@@ -66,7 +66,7 @@ def _mapped_errors() -> Iterator[None]:
             raise NotAuthenticated("The SuperLink does not know this node's key.", "Join the federation.") from None
         if error.response.status_code == httpx.codes.PRECONDITION_FAILED:
             raise NotAuthenticated(
-                "The SuperLink does not let this node in: its key is not registered, or its last connection still stands.",
+                "The SuperLink does not let this node in: its key is not registered, or an earlier connection stands.",
                 "Join the federation; a connection that was cut lapses within half a minute.",
             ) from None
         if error.response.status_code == httpx.codes.FORBIDDEN:

@@ -61,7 +61,7 @@ class Node:
         self._stop.set()
 
     def run(self) -> None:
-        """Until stopped. A broken link is mended with growing pauses; a Job in hand waits for it."""
+        """Until stopped. A link that is not let in is made again with growing pauses; a Job in hand waits for it."""
         failures = 0
         while not self._stop.is_set():
             try:
@@ -80,11 +80,20 @@ class Node:
         self._desk.close_all()
 
     def _serve(self, link: FleetLink) -> None:
+        """Until stopped, or not let in any more. A SuperLink that was away remembers its nodes: the link stands."""
+        away = 0
         with _Heartbeat(link) as heartbeat:
             while not self._stop.is_set():
                 heartbeat.check()
-                if not self._turn(link):
-                    self._stop.wait(self._pause())
+                try:
+                    pause = 0.0 if self._turn(link) else self._pause()
+                    away = 0
+                except Unavailable as error:
+                    pause = _RETRY_SECONDS[min(away, len(_RETRY_SECONDS) - 1)]
+                    if not away:
+                        _log.warning("%s", error)
+                    away += 1
+                self._stop.wait(pause)
 
     def _turn(self, link: FleetLink) -> bool:
         """Answer one message, if there is one; whether there was."""

@@ -13,6 +13,7 @@ from synthema_core.analyses.base import Sums
 from synthema_core.analyses.conduct import conduct
 from synthema_core.canonical import Json
 from synthema_core.charging import mechanism_of
+from synthema_core.cli.processes import die_with_parent
 from synthema_core.errors import RoundFailed, SynthemaError
 from synthema_core.plan import Plan
 from synthema_core.secure_sum import Announcement, Roster, add
@@ -84,6 +85,7 @@ class Coordinator:
 @app.main()
 def main(grid: Grid, context: Context) -> None:
     """Flower's entry point. The outcome, good or bad, goes to the federation service."""
+    die_with_parent()  # Flower leaves a run's process behind when its executor ends
     job = str(context.run_config["job"])
     service = JobService.from_environment(str(context.run_config["service"]))
     coordinator = None
