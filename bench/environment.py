@@ -1,7 +1,7 @@
 """An environment of the bench's own: this one's packages and the probe, gone with the bench.
 
-A datasite's worker is started with `python -I`, which knows only what is installed, and an analysis that is installed is
-part of the engine's digest. So that no other process of this machine meets the probe, it is installed nowhere else.
+A datasite's worker is started with `python -I`, which knows only what is installed; and an analysis that is installed
+is part of the engine's digest. So that no other process of this machine meets the probe, it is installed here only.
 """
 
 from __future__ import annotations

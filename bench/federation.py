@@ -68,7 +68,7 @@ def write_tables(folder: Path, sites: Sequence[str]) -> None:
 
 def new_federation(folder: Path) -> LocalFederation:
     """Not started yet; says nothing."""
-    return LocalFederation(folder, Ports.free(), lambda line: None, write_tables)
+    return LocalFederation(folder, Ports.free(), lambda _: None, write_tables)
 
 
 class Jobs:

@@ -113,10 +113,8 @@ def circumstances(load: float) -> str:
     """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in _VERSIONS)
-    return (
-        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({_cpu_model()}), {memory:.0f} GiB, load {load:.1f} before; "
-        f"Python {platform.python_version()}, {versions}."
-    )
+    machine = f"{os.cpu_count()} cores ({_cpu_model()}), {memory:.0f} GiB, load {load:.1f} before"
+    return f"{datetime.now(UTC):%Y-%m-%d}, {machine}; Python {platform.python_version()}, {versions}."
 
 
 def _cpu_model() -> str:

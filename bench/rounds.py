@@ -58,7 +58,7 @@ def _measure(folder: Path) -> tuple[list[Compared], list[Figure]]:
 
 def _measure_ours(folder: Path) -> tuple[dict[int, Rounds], list[Figure]]:
     federation = new_federation(folder)
-    with _nothing_left(), Children(federation.logs) as children:
+    with _processes(federation.logs) as children:
         _say(f"Starting a hub and {len(SITES)} datasites.")
         began = time.monotonic()
         federation.start(SITES, children)
@@ -67,7 +67,6 @@ def _measure_ours(folder: Path) -> tuple[dict[int, Rounds], list[Figure]]:
         with closing(Jobs(federation)) as jobs:
             measured = {floats: _our_rounds(jobs, floats, rounds) for floats, (rounds, _, _) in _SIZES.items()}
         after = _idle_memory(children)
-        federation.stop(children)
     return measured, [
         _memory_figure("idle datasite, before its first Job", before, _IDLE_TARGET_MIB),
         _memory_figure("idle datasite, after the Jobs above", after, _IDLE_TARGET_MIB),
@@ -102,7 +101,7 @@ def _run_figures(measured: Mapping[int, Rounds]) -> list[Figure]:
 
 
 def _measure_stock(folder: Path) -> dict[int, Rounds]:
-    with _nothing_left(), Children(folder / "logs") as children:
+    with _processes(folder / "logs") as children:
         _say(f"Starting a stock SuperLink and {len(SITES)} stock SuperNodes.")
         stock = StockFlower(folder / "deployment", SITES, children)
         stock.start()
@@ -115,15 +114,16 @@ def _stock_rounds(stock: StockFlower, floats: int, rounds: int) -> Rounds:
 
 
 @contextmanager
-def _nothing_left() -> Iterator[None]:
-    """What the block's processes started ends with them; the slow to follow are killed, by their id."""
-    try:
-        yield
-    finally:
-        left = psutil.Process().children(recursive=True)
-        _, alive = psutil.wait_procs(left, _PATIENCE_SECONDS)
-        for process in alive:
-            process.kill()
+def _processes(logs: Path) -> Iterator[Children]:
+    """Children that take what they started with them; what is slow to follow is killed, by its id."""
+    with Children(logs) as children:
+        try:
+            yield children
+        finally:
+            everything = psutil.Process().children(recursive=True)
+            children.end()
+            for process in psutil.wait_procs(everything, _PATIENCE_SECONDS)[1]:
+                process.kill()
 
 
 def _say(text: str) -> None:

@@ -1,4 +1,4 @@
-"""The other side of the comparison: a stock SuperLink and stock SuperNodes, with TLS and node keys, and Flower's FedAvg.
+"""The other side of the comparison: a stock SuperLink and SuperNodes, with TLS and node keys, and Flower's FedAvg.
 
 Everything else is Flower's default, but for the installation of an app's dependencies from the network.
 """

@@ -9,12 +9,12 @@ app = ClientApp()
 
 
 @app.train()
-def train(message: Message, context: Context) -> Message:
+def train(message: Message, context: Context) -> Message:  # noqa: ARG001  Flower's signature
     arrays = ArrayRecord([array + 1.0 for array in message.content["arrays"].to_numpy_ndarrays()])
     return Message(RecordDict({"arrays": arrays, "metrics": MetricRecord(_EXAMPLES)}), reply_to=message)
 
 
 @app.evaluate()
-def evaluate(message: Message, context: Context) -> Message:
+def evaluate(message: Message, context: Context) -> Message:  # noqa: ARG001
     smallest = min(float(array.min()) for array in message.content["arrays"].to_numpy_ndarrays())
     return Message(RecordDict({"metrics": MetricRecord({**_EXAMPLES, "smallest": smallest})}), reply_to=message)

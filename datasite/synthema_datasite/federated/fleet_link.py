@@ -35,6 +35,8 @@ from flwr.supercore.inflatable.inflatable_protobuf_utils import (
     make_push_object_fn_protobuf,
 )
 from flwr.supercore.inflatable.inflatable_utils import (
+    ObjectPullError,
+    ObjectPushError,
     inflate_object_from_contents,
     pull_objects,
     push_object_contents_from_iterable,
@@ -72,6 +74,8 @@ def _mapped_errors() -> Iterator[None]:
         if error.response.status_code == httpx.codes.FORBIDDEN:
             raise RunOver("The SuperLink takes no more messages of this run: it is over.") from None
         raise Unavailable(f"The SuperLink answered with status {error.response.status_code}.") from None
+    except (ObjectPullError, ObjectPushError):  # a run's objects go with it, also between two calls of ours
+        raise RunOver("The SuperLink holds no more messages of this run: it is over.") from None
     except httpx.TransportError as error:
         raise Unavailable(f"The SuperLink cannot be reached ({type(error).__name__}).") from None
 

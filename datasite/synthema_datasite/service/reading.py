@@ -188,11 +188,28 @@ def _label(name: str) -> str:
 
 
 def _spell(value: Json) -> str:
+    if isinstance(value, Mapping) and {"column", "label"} <= value.keys():
+        return _spell_column(value)
     if isinstance(value, Mapping):
         return ", ".join(f"{key}: {_spell(item)}" for key, item in value.items() if item not in (None, "", [], {}))
     if isinstance(value, list):
         shown = [f"({_spell(item)})" if isinstance(item, list | dict) else _spell(item) for item in value]
         return ", ".join(shown) if len(shown) <= 24 else f"{len(shown)} values, {shown[0]} to {shown[-1]}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:g}"
     return str(value)
+
+
+def _spell_column(value: Mapping[str, Json]) -> str:
+    """``t2 (Time to relapse), in days``, with levels or scaling where an analysis states them."""
+    rest = {key: item for key, item in value.items() if key not in ("column", "label", "unit", "levels")}
+    levels = value.get("levels")
+    parts = [
+        f"{value['column']} ({value['label']})",
+        *([f"in {value['unit']}"] if value.get("unit") else []),
+        *([" or ".join(f"{code} = {label}" for code, label in levels)] if isinstance(levels, list) else []),  # type: ignore[misc]
+        *([_spell(rest)] if rest else []),
+    ]
+    return ", ".join(parts)
