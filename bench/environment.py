@@ -38,11 +38,22 @@ def enter() -> None:
 
 
 @contextmanager
-def own_folder() -> Iterator[Path]:
-    """The folder of this environment, for everything that the bench writes; it goes with the environment."""
+def own_folder(kept_logs: Path) -> Iterator[Path]:
+    """The folder of this environment, for everything that the bench writes; it goes with the environment.
+
+    Parameters
+    ----------
+    kept_logs
+        Where the logs in it go if the block fails.
+    """
     folder = Path(sys.prefix).parent
     try:
         yield folder
+    except Exception:
+        for logs in folder.rglob("logs"):
+            shutil.copytree(logs, kept_logs, dirs_exist_ok=True)
+        print(f"Every process's log is in {kept_logs}.", file=sys.stderr)
+        raise
     finally:
         shutil.rmtree(folder)
 

@@ -20,6 +20,7 @@ from bench.stock_flower import StockFlower
 from synthema_core.cli.processes import Children
 
 _DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+_LOGS = Path("artifacts/bench")
 #: floats -> (our Rounds, the stock deployment's, the target in seconds)
 _SIZES = {1_000: (20, 3, 0.6), 1_000_000: (6, 3, 4.0)}
 _IDLE_TARGET_MIB, _LOAD_TARGET_SECONDS = 200.0, 1.0
@@ -36,7 +37,7 @@ def main() -> None:
         environment.enter()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     load = os.getloadavg()[0]
-    with environment.own_folder() as folder:
+    with environment.own_folder(_LOGS) as folder:
         table = rows(*_measure(folder))
     about = circumstances(load)
     print(f"\n{as_text(table)}\n\n{about}")

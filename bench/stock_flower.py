@@ -30,6 +30,7 @@ from synthema_hub.federated.control import FlowerControl
 
 _APP = Path(__file__).parent / "stock"
 _START_SECONDS, _RUN_SECONDS = 90.0, 300.0
+_NO_TOKEN = "unread"  # a stock SuperLink asks nobody who they are
 _QUIET = {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1"}
 
 
@@ -47,7 +48,7 @@ class StockFlower:
         self._folder, self._sites, self._children = folder, sites, children
         self._certificates = ensure(folder / "certificates", [])
         self._address = f"127.0.0.1:{free_port()}"
-        self._control = FlowerControl(self._address, self._certificates.ca, "")
+        self._control = FlowerControl(self._address, self._certificates.ca, _NO_TOKEN)
 
     def start(self) -> None:
         """Return when every SuperNode is online."""

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.running import Running, running
 
+from support.running import Running, running
 from synthema_core.cli.local_federation import SITES
 
 CHROMIUM = "/usr/bin/chromium"
@@ -18,7 +18,6 @@ CHROMIUM = "/usr/bin/chromium"
 @pytest.fixture(scope="session")
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The four hospitals of the demonstration. Tests that kill something start their own."""
-    from support.running import running
 
     with running(tmp_path_factory.mktemp("federation"), SITES) as started:
         yield started

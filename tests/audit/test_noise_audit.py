@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import beta, chi2, chisquare, norm
-from support.builders import KEYS, NOW, card
 
+from support.builders import KEYS, NOW, card
 from synthema_core.analyses.base import Rows
 from synthema_core.analyses.histogram import Histogram
 from synthema_core.charging import mechanism_of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -27,13 +28,14 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A fresh profile; the test fails if its pages ask anything of another machine."""
+def page(browser: Browser, request: pytest.FixtureRequest, artifacts: Path) -> Iterator[Page]:
+    """A fresh profile; the test fails if its pages ask anything of another machine. Leaves a picture of its end."""
     context = browser.new_context(viewport={"width": 1400, "height": 1000})
     opened = context.new_page()
     elsewhere: list[str] = []
     local = ("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:", "about:")
     context.on("request", lambda request: None if request.url.startswith(local) else elsewhere.append(request.url))
     yield opened
+    opened.screenshot(path=artifacts / f"{request.node.name}-at-its-end.png")
     context.close()
     assert not elsewhere, f"asked of other machines: {elsewhere}"

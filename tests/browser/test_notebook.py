@@ -1,4 +1,4 @@
-"""The researcher's way, in a real browser: log in, run the tutorial, see the tracker move by itself, read the result."""
+"""The researcher's way, in a real browser: log in, run the tutorial, see the trackers move, read the result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from support.running import Running, wait_for
 from synthema_core.cli.local_federation import RESEARCHER
 
 pytestmark = [pytest.mark.federation, pytest.mark.browser, pytest.mark.timeout(400)]
-_SLOW = 120_000  # milliseconds
+_SLOW = 60_000  # milliseconds
 
 
 def open_notebook(page: Page, federation: Running, path: str) -> None:
@@ -47,7 +47,7 @@ def test_a_researcher_runs_the_tutorial(page: Page, federation: Running, artifac
         expect(tracker).to_have_attribute("data-status", "released", timeout=_SLOW)
     trackers.first.scroll_into_view_if_needed()
     page.screenshot(path=artifacts / "notebook-released.png")
-    page.locator(".jp-CodeCell", has_text="%fed result survival").first.click()
+    page.locator(".jp-CodeCell .jp-InputArea", has_text="%fed result survival").click()
     run(page, "Run Selected Cell and All Below")
     curve = page.locator(".jp-OutputArea-output svg[role=img]").first
     expect(curve).to_be_visible(timeout=_SLOW)

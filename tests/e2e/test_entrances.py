@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from support.running import KAPLAN_MEIER, Running
 
+from support.running import KAPLAN_MEIER, Running
 from synthema_core.errors import NotAuthenticated, NotPermitted, Unavailable
 from synthema_datasite.federated.fleet_link import FleetLink
 from synthema_datasite.hub_client import HubClient, join_federation

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import psutil
 import pytest
-from support.running import COX, KAPLAN_MEIER, Running, running, wait_for
 
+from support.running import COX, KAPLAN_MEIER, Running, running, wait_for
 from synthema_core.cli.local_federation import SITES
 from synthema_core.cli.serving import is_serving
 from synthema_core.request import Status, Verb

@@ -12,8 +12,8 @@ from typing import Any
 
 import httpx
 import pytest
-from support.running import KAPLAN_MEIER, Running, wait_for
 
+from support.running import KAPLAN_MEIER, Running, wait_for
 from synthema_core.errors import Refused, Unavailable
 from synthema_core.plan import Plan
 from synthema_core.request import Status, Verb

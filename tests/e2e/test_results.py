@@ -7,8 +7,8 @@ import pytest
 from lifelines import KaplanMeierFitter
 from lifelines.statistics import multivariate_logrank_test
 from statsmodels.duration.hazard_regression import PHReg
-from support.running import COX, KAPLAN_MEIER, Running
 
+from support.running import COX, KAPLAN_MEIER, Running
 from synthema_core.release import Release
 from synthema_core.request import Status
 from synthema_core.sqlite_journal import SqliteJournal

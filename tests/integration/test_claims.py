@@ -198,9 +198,7 @@ def test_a_plan_against_the_policy_is_sent_back_at_once_signed_by_the_site(here:
 def test_a_site_key_that_changed_is_refused(here: TrialSite) -> None:
     here.approved(here.plan())
     plan = here.plan(purpose="Again")
-    forged = tuple(
-        replace(p, identity="ab" * 32) if p.site == "birch" else p for p in plan.participants
-    )
+    forged = tuple(replace(p, identity="ab" * 32) if p.site == "birch" else p for p in plan.participants)
     record = here.submitted(replace(plan, participants=forged), "r2")
     assert record.request.status is Status.REJECTED
     assert "known-identities" in record.last(Verb.REVIEW).detail["reason"]

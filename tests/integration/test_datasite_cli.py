@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
-from support.site import PASSPHRASE, POLICY, STEWARD, TrialSite, write_patients, write_schema
 
+from support.site import PASSPHRASE, POLICY, STEWARD, TrialSite, write_patients, write_schema
 from synthema_core.cli.main import main
 from synthema_core.identity import fingerprint
 from synthema_core.request import Status, Verb

@@ -9,9 +9,9 @@ from typing import Any
 
 import httpx
 import pytest
+
 from support.builders import NOW, days_later
 from support.site import PASSPHRASE, POLICY, STEWARD, TrialSite
-
 from synthema_core.plan import Plan
 from synthema_core.request import Status, Verb
 from synthema_datasite.pages.app import make_pages

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support.builders import KEYS, at
 from support.site import HUB_KEY, PASSPHRASE, STEWARD, TrialSite
-
 from synthema_core.canonical import Json
 from synthema_core.errors import IntegrityFailure
 from synthema_core.heads import OWN, countersign

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support.builders import KEYS, SITES, at, days_later
 from support.site import HUB_KEY, PASSPHRASE, POLICY, STEWARD, TrialSite
-
 from synthema_core.canonical import Json
 from synthema_core.errors import IntegrityFailure, InvalidPlan, InvalidPolicy, Refused, TransitionDenied
 from synthema_core.identity import public_key

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from pyarrow import parquet
-from support.site import PASSPHRASE, STEWARD, TrialSite
 
+from support.site import PASSPHRASE, STEWARD, TrialSite
 from synthema_core.errors import IntegrityFailure, Refused, RoundFailed, Unavailable, from_wire
 from synthema_core.identity import public_key
 from synthema_core.plan import Plan

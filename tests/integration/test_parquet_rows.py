@@ -11,9 +11,9 @@ import duckdb
 import numpy as np
 import pytest
 from pyarrow import parquet
+
 from support.builders import SCHEMA
 from support.site import TrialSite
-
 from synthema_core.errors import IntegrityFailure, NotFound, SynthemaError
 from synthema_core.schemas import Schema
 from synthema_datasite.service.records import dataset_records

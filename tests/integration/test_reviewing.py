@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from support.builders import KEYS, at, days_later
 from support.disk import full_disk
 from support.site import PASSPHRASE, POLICY, STEWARD, TrialSite
-
 from synthema_core.errors import (
     IntegrityFailure,
     InvalidInput,

@@ -16,9 +16,9 @@ import pyarrow as pa
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from pyarrow import parquet
+
 from support.builders import KEYS, NOW, SITES, Ticking, at
 from support.site import POLICY, write_patients, write_schema
-
 from synthema_core.analyses import from_plan
 from synthema_core.analyses.base import Rows, Sums
 from synthema_core.analyses.conduct import conduct

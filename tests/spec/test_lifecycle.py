@@ -1,4 +1,4 @@
-"""The whole life cycle, enumerated: every status with every verb and every role, against a table written here by hand."""
+"""The whole life cycle, enumerated: every status with every verb and every role, against a table written by hand."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.builders import ENGINE, KEYS, SCHEMA, SITES, plan
 
+from support.builders import ENGINE, KEYS, SCHEMA, SITES, plan
 from synthema_core import admission
 from synthema_core.admission import DatasetFacts, SiteFacts, admit
 from synthema_core.analyses import from_plan

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+
 from support.builders import SCHEMA, at
 from support.disk import full_disk
 from support.site import write_patients, write_schema
-
 from synthema_core.analyses.base import Rows
 from synthema_core.errors import InvalidInput, InvalidRows, InvalidSchema, SynthemaError, Unavailable
 from synthema_core.schemas import Field, Schema

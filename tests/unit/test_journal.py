@@ -93,7 +93,9 @@ def test_a_cut_tail_shows_by_the_countersigned_head(journal: SqliteJournal) -> N
         check_contains(anchored, journal.digest_at(anchored.sequence))
 
 
-def test_a_chain_rewritten_from_the_start_shows_by_the_countersigned_head(tmp_path: Path, journal: SqliteJournal) -> None:
+def test_a_chain_rewritten_from_the_start_shows_by_the_countersigned_head(
+    tmp_path: Path, journal: SqliteJournal
+) -> None:
     anchored = journal.head()
     other = SqliteJournal(tmp_path / "other.sqlite")
     with other.writing() as writer:
@@ -109,12 +111,18 @@ def test_a_chain_rewritten_from_the_start_shows_by_the_countersigned_head(tmp_pa
     [
         "UPDATE journal SET actor = 'eve'",
         "DELETE FROM journal",
-        "INSERT OR REPLACE INTO journal SELECT sequence, stream, version, kind, 'eve', at, body, previous, digest "
-        "FROM journal WHERE sequence = 2",
-        "INSERT OR REPLACE INTO journal SELECT 77, stream, version, kind, 'eve', at, body, 'x', 'y' "
-        "FROM journal WHERE sequence = 2",
-        "REPLACE INTO journal SELECT sequence + 50, 'other', 9, kind, 'eve', at, body, 'z', digest "
-        "FROM journal WHERE sequence = 2",
+        (
+            "INSERT OR REPLACE INTO journal SELECT sequence, stream, version, kind, 'eve', at, body, previous, digest "
+            "FROM journal WHERE sequence = 2"
+        ),
+        (
+            "INSERT OR REPLACE INTO journal SELECT 77, stream, version, kind, 'eve', at, body, 'x', 'y' "
+            "FROM journal WHERE sequence = 2"
+        ),
+        (
+            "REPLACE INTO journal SELECT sequence + 50, 'other', 9, kind, 'eve', at, body, 'z', digest "
+            "FROM journal WHERE sequence = 2"
+        ),
     ],
 )
 def test_triggers_stop_an_ordinary_writer(journal: SqliteJournal, statement: str) -> None:
@@ -200,4 +208,4 @@ def test_no_entry_can_leave_change_or_move(facts: list[tuple[str, int]], data: s
         with pytest.raises(IntegrityFailure):
             verify_chain(shorter)
         with pytest.raises(IntegrityFailure):
-            verify_chain(entries[:place] + [entries[place + 1], entries[place]] + entries[place + 2 :])
+            verify_chain([*entries[:place], entries[place + 1], entries[place], *entries[place + 2 :]])

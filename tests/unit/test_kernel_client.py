@@ -9,9 +9,9 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from support.builders import SITES, card, plan
 from support.federation import TOKEN, URL, FakeFederation
-
 from synthema_core.errors import (
     IntegrityFailure,
     InvalidInput,

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
+
 from support.builders import NOW, SITES
 from support.federation import RESEARCHER, TOKEN, URL, FakeFederation
-
 from synthema_core.errors import NotFound, Refused, RoundFailed, Unavailable
 from synthema_kernel.client import FederationClient
 from synthema_kernel.complaint import FederationError

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from support.builders import SCHEMA, card, plan
 from support.federation import answer, release_of
-
 from synthema_core.errors import NotFound
 from synthema_core.schemas import Schema
 from synthema_kernel import markup, shown

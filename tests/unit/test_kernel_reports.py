@@ -11,10 +11,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from support.builders import plan
-from support.federation import RESEARCHER, TOKEN, URL, FakeFederation, served
 
 import synthema_views
+from support.builders import plan
+from support.federation import RESEARCHER, TOKEN, URL, FakeFederation, served
 from synthema_core.errors import InvalidInput, NotFound
 from synthema_kernel.cli import read_parameters
 from synthema_kernel.client import FederationClient

@@ -11,8 +11,8 @@ from dp_accounting import GaussianDpEvent
 from dp_accounting.rdp import RdpAccountant
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from support.builders import at, plan
 
+from support.builders import at, plan
 from synthema_core.errors import BudgetSpent, IntegrityFailure, InvalidPolicy
 from synthema_core.ledger import Budget, Charge, Standing
 from synthema_core.privacy.accounting import ORDERS

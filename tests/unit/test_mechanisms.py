@@ -10,8 +10,8 @@ import pytest
 from dp_accounting import DpEvent, GaussianDpEvent, ZCDpEvent
 from dp_accounting.pld.privacy_loss_distribution import from_discrete_gaussian_mechanism
 from dp_accounting.rdp import RdpAccountant
-from support.builders import SCHEMA, plan
 
+from support.builders import SCHEMA, plan
 from synthema_core.analyses.histogram import Histogram
 from synthema_core.charging import mechanism_of
 from synthema_core.errors import InvalidPlan

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from support.builders import at, plan
 
+from support.builders import at, plan
 from synthema_core.canonical import Json
 from synthema_core.errors import (
     IntegrityFailure,

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.builders import NOW, SCHEMA, SITES, card
 
+from support.builders import NOW, SCHEMA, SITES, card
 from synthema_core.card import Card
 from synthema_core.errors import InvalidInput, InvalidPlan, NotFound, SynthemaError
 from synthema_core.plan import Mode, Plan, PrivacyTarget

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
-from support.builders import KEYS, SITES, at, card, plan
 
 import synthema_core
+from support.builders import KEYS, SITES, at, card, plan
 from synthema_core.card import Card
 from synthema_core.errors import IntegrityFailure, InvalidInput, InvalidSchema, NotPermitted
 from synthema_core.heads import check_countersigned, countersign

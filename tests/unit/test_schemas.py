@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.builders import SCHEMA
 
+from support.builders import SCHEMA
 from synthema_core.errors import InvalidSchema, NotFound
 from synthema_core.schemas import Field, Kind, Schema
 

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from support.builders import KEYS, NOW
 
+from support.builders import KEYS, NOW
 from synthema_core.errors import NotAuthenticated
 from synthema_core.identity import public_key, sign
 from synthema_core.signed_request import NONCE, SIGNATURE, SITE, TIME, TOLERANCE, RequestVerifier, headers_for

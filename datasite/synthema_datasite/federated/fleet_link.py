@@ -46,7 +46,7 @@ from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
-from synthema_core.errors import IntegrityFailure, NotAuthenticated, RoundFailed, Unavailable
+from synthema_core.errors import IntegrityFailure, NotAuthenticated, Unavailable
 from synthema_core.wire import JobMessage
 from synthema_datasite.federated.flower_messages import decode, encode
 
@@ -55,7 +55,7 @@ _SILENT_SECONDS = 10.0
 """Flower takes a node for gone after twice this time of silence, and lets no other with its key in before."""
 
 
-class RunOver(RoundFailed):
+class RunOver(Exception):
     """The run to which a message belongs has ended at the hub. The link itself is well."""
 
 

@@ -206,10 +206,9 @@ def _spell_column(value: Mapping[str, Json]) -> str:
     """``t2 (Time to relapse), in days``, with levels or scaling where an analysis states them."""
     rest = {key: item for key, item in value.items() if key not in ("column", "label", "unit", "levels")}
     levels = value.get("levels")
-    parts = [
-        f"{value['column']} ({value['label']})",
-        *([f"in {value['unit']}"] if value.get("unit") else []),
-        *([" or ".join(f"{code} = {label}" for code, label in levels)] if isinstance(levels, list) else []),  # type: ignore[misc]
-        *([_spell(rest)] if rest else []),
-    ]
-    return ", ".join(parts)
+    pairs = (
+        [f"{level[0]} = {level[1]}" for level in levels if isinstance(level, list)] if isinstance(levels, list) else []
+    )
+    unit = f"in {value['unit']}" if value.get("unit") else ""
+    parts = (f"{value['column']} ({value['label']})", unit, " or ".join(pairs), _spell(rest))
+    return ", ".join(part for part in parts if part)

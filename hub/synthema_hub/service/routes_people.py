@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 
 from synthema_core.errors import InvalidInput, NotFound
 from synthema_core.plan import Plan
-from synthema_core.request import TERMINAL
+from synthema_core.request import TERMINAL, Status
 from synthema_core.request_record import RequestRecord
 from synthema_hub.service.changes import wait
 from synthema_hub.service.login import OPERATE, READ, REVIEW, SUBMIT, Login, login_of, needs
@@ -96,8 +96,13 @@ def release(record: Visible) -> dict[str, Any]:
         if "release" in event.detail:
             return dict(event.detail["release"])  # type: ignore[arg-type]
     raise NotFound(
-        f"The request '{record.request.id}' has no release: it is {record.request.status}.", "Wait with `%fed follow`."
+        f"The request '{record.name or record.request.id}' has no result yet: it is {_spoken(record.request.status)}.",
+        "Wait with `%fed follow`.",
     )
+
+
+def _spoken(status: Status) -> str:
+    return status.value.replace("_", " ")
 
 
 @routes.get("/requests/{identifier}/events")
