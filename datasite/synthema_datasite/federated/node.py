@@ -9,6 +9,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
+from flwr.app import Message
+
 from synthema_core.errors import IntegrityFailure, SynthemaError, Unavailable
 from synthema_core.wire import JobMessage, Kind
 from synthema_datasite.federated.fleet_link import HEARTBEAT_SECONDS, FleetLink, RunOver
@@ -16,6 +18,7 @@ from synthema_datasite.federated.fleet_link import HEARTBEAT_SECONDS, FleetLink,
 _log = logging.getLogger(__name__)
 _DURING_JOB_SECONDS, _EXPECTING_SECONDS, _IDLE_SECONDS = 0.05, 0.2, 2.0
 _WARM_SECONDS = 20.0
+_PUSHES = 20
 _RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0)
 
 
@@ -106,12 +109,22 @@ class Node:
             self._last_message = 0.0 if message.kind is Kind.CLOSE else time.monotonic()
             answer = self._desk.answer(message)
             if answer is not None:
-                link.push(envelope, answer)
+                self._push(link, envelope, answer)
         except IntegrityFailure as error:
             _log.warning("%s", error)
         except RunOver as error:
             _log.info("%s", error)
         return True
+
+    def _push(self, link: FleetLink, envelope: Message, answer: JobMessage) -> None:
+        """An answer is made once only: it is worth some patience with a SuperLink that is being restarted."""
+        for _ in range(_PUSHES - 1):
+            try:
+                return link.push(envelope, answer)
+            except Unavailable as error:
+                _log.warning("%s", error)
+                self._stop.wait(_RETRY_SECONDS[1])
+        return link.push(envelope, answer)
 
     def _pause(self) -> float:
         if time.monotonic() - self._last_message < _WARM_SECONDS:
