@@ -131,9 +131,12 @@ def to_wire(error: SynthemaError) -> dict[str, str]:
     return {**wire, "rule": error.rule} if isinstance(error, Refused) else wire
 
 
-def from_wire(wire: Mapping[str, str]) -> SynthemaError:
-    """The error of that code; an unknown code becomes the base class, so that its text is not lost."""
-    classes = {cls.code: cls for cls in _subclasses(SynthemaError)}
-    cls = classes.get(wire.get("error", ""), SynthemaError)
-    message, hint = wire.get("message", "The other side gave no reason."), wire.get("hint", "")
-    return cls(message, hint, rule=wire["rule"]) if issubclass(cls, Refused) and "rule" in wire else cls(message, hint)
+def from_wire(wire: object) -> SynthemaError:
+    """The error of that code, whatever the other side sent; an unknown code becomes the base class."""
+    told = wire if isinstance(wire, Mapping) else {}
+    classes = {cls.code: cls for cls in _subclasses(SynthemaError) if "code" in vars(cls)}
+    cls = classes.get(str(told.get("error")), SynthemaError)
+    message, hint = str(told.get("message", "The other side gave no reason.")), str(told.get("hint", ""))
+    if issubclass(cls, Refused) and "rule" in told:
+        return cls(message, hint, rule=str(told["rule"]))
+    return cls(message, hint)

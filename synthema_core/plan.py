@@ -28,7 +28,8 @@ class Mode(StrEnum):
 
 
 def valid_site_name(name: str) -> bool:
-    return _SITE.fullmatch(name) is not None
+    """Also of stewards. Nobody is called `hub`: in journals and signatures that is the coordinator."""
+    return _SITE.fullmatch(name) is not None and name != "hub"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from synthema_kernel.magics import Command
     from synthema_kernel.result import Result
 
-_COMMON = frozenset({"dataset", "sites", "purpose", "epsilon", "delta", "name"})
+_COMMON = frozenset({"dataset", "sites", "purpose", "epsilon", "delta", "name", "supersedes"})
 
 
 def sites(session: Session, line: Line) -> shown.Shown:
@@ -96,6 +96,7 @@ def question(line: Line) -> Question:
         epsilon=line.number("epsilon"),
         delta=line.number("delta"),
         name=line.required("name", "my-study") if "name" in line.options else "",
+        supersedes=line.required("supersedes", "my-study") if "supersedes" in line.options else "",
     )
 
 

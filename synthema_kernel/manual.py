@@ -20,6 +20,7 @@ OPTIONS = (
     ("--purpose TEXT", "why, in a sentence: the data owners read it"),
     ("--sites a,b,c", "which sites, at least three; all that offer the dataset if left out"),
     ("--name NAME", "what to call the request; ANALYSIS-DATASET if left out"),
+    ("--supersedes NAME", "the request this one replaces; reviewers are shown what changed"),
     ("--epsilon E --delta D", "the privacy cost of a private analysis"),
     ("--confidence C", "the coverage of intervals; 0.95 if left out"),
     ("kaplan-meier", "--time T --event E [--group G [--by-levels a,b]] [--step S | --exact-times] [--horizon H]"),

@@ -38,6 +38,8 @@ class Question:
         The cost of a private analysis; None for its defaults.
     name
         What to call the Request; empty for ``ANALYSIS-DATASET``.
+    supersedes
+        Name or id of the Request this one replaces; reviewers are shown what changed.
     """
 
     analysis: str
@@ -48,6 +50,7 @@ class Question:
     epsilon: float | None = None
     delta: float | None = None
     name: str = ""
+    supersedes: str = ""
 
     def __post_init__(self) -> None:
         if self.name and not _NAME.fullmatch(self.name):
@@ -129,6 +132,7 @@ class Session:
             now=self._clock(),
             epsilon=question.epsilon,
             delta=question.delta,
+            supersedes=str(self.request(question.supersedes)["plan_digest"]) if question.supersedes else "",
         )
         schema = cards[0].schema
         try:

@@ -22,10 +22,10 @@ _LOOK_SECONDS = 0.05
 _MOST_REVIVALS, _REVIVAL_SECONDS = 3, 60.0
 
 
-def die_with_parent() -> None:
+def die_with_parent(how: signal.Signals = signal.SIGTERM) -> None:
     """Have the kernel end this process when its parent dies, even by kill -9. Linux only; elsewhere nothing happens."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, how)
 
 
 def free_port() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from synthema_core.errors import Unavailable
 
-_NOTE = "serving.json"
+_NOTE, _LOCK = "serving.json", "serving.lock"
 
 
 def note_serving(folder: Path, url: str) -> None:
@@ -22,12 +23,23 @@ def note_serving(folder: Path, url: str) -> None:
 
 @contextmanager
 def note_taken_back(folder: Path) -> Iterator[None]:
-    """No note is left when the block ends, or from an earlier process when it begins."""
-    (folder / _NOTE).unlink(missing_ok=True)
-    try:
-        yield
-    finally:
+    """No note is left when the block ends, or from an earlier process when it begins.
+
+    Raises
+    ------
+    Unavailable
+        If another process serves the folder: two would run one approval twice, or lose what the other knows.
+    """
+    with (folder / _LOCK).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Unavailable(f"Another process serves {folder}.", "End it first.") from None
         (folder / _NOTE).unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            (folder / _NOTE).unlink(missing_ok=True)
 
 
 def is_serving(folder: Path) -> bool:

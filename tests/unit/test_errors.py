@@ -72,3 +72,16 @@ def test_an_error_of_an_unknown_kind_keeps_its_text(wire: dict[str, str]) -> Non
 def test_only_a_refusal_tells_a_rule() -> None:
     for cls in CLASSES.values():
         assert ("rule" in to_wire(cls("No."))) == issubclass(cls, Refused)
+
+
+@pytest.mark.parametrize("sent", [None, [], "text", 7, {"message": 3, "hint": None}, {"error": ["refused"]}])
+def test_whatever_a_hostile_side_sends_becomes_an_error_of_the_tree(sent: object) -> None:
+    assert type(from_wire(sent)) is SynthemaError
+
+
+def test_an_error_class_without_a_code_of_its_own_takes_nobodys_place() -> None:
+    class Private(SynthemaError):
+        def __init__(self) -> None:
+            super().__init__("Only here.")
+
+    assert type(from_wire({"error": Private.code, "message": "m", "hint": ""})) is SynthemaError

@@ -84,6 +84,15 @@ def test_run_rehearses_submits_and_returns_at_once(notebook: Notebook) -> None:
     assert record.name == "survival"
 
 
+def test_a_request_that_replaces_another_names_its_plan(notebook: Notebook) -> None:
+    notebook.fed(f"run {KM} --name first")
+    notebook.fed(f"run {KM} --name second --supersedes first")
+    first, second = notebook.federation.records.values()
+    assert second.plan.supersedes == first.plan.digest
+    with pytest.raises(FederationError, match="no request 'unknown'"):
+        notebook.fed(f"run {KM} --supersedes unknown")
+
+
 def test_a_private_question_carries_its_cost(notebook: Notebook) -> None:
     notebook.fed('run histogram --dataset trial --column arm --epsilon 0.5 --delta 1e-7 --purpose "How many?"')
     (record,) = notebook.federation.records.values()

@@ -22,7 +22,7 @@ ZONES = ("synthema_core", "synthema_kernel", "hub", "datasite", "extensions/synt
 _NOT_OURS = {"node_modules", "artifacts", "package-lock.json", "LICENSE", "__pycache__"}
 #: Spelled in parts, so that this file does not find itself.
 _FORBIDDEN = re.compile(
-    "|".join(("pypi" + r"\.org", "pythonhosted", "npm" + "js", "/ro" + "ot/", "/wo" + "rk/", "cdn" + r"\."))
+    "|".join(("pypi" + r"\.org", "python" + "hosted", "npm" + "js", "/ro" + "ot/", "/wo" + "rk/", "cdn" + r"\."))
 )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import logging
 import signal
 from pathlib import Path
 from typing import Any
 
 from synthema_core.cli.files import read_secret, read_text
+from synthema_core.cli.whoami import account
 from synthema_datasite.cli.arguments import leaf
 from synthema_datasite.settings import Settings
 from synthema_datasite.state import SiteState
@@ -89,9 +89,7 @@ def _ingest(arguments: argparse.Namespace) -> int:
     from synthema_datasite.service.site import Site
 
     site = Site.open(SiteState(arguments.state))
-    record = ingest(
-        site.state, site.journal, arguments.file, arguments.name, arguments.schema, getpass.getuser(), site.now()
-    )
+    record = ingest(site.state, site.journal, arguments.file, arguments.name, arguments.schema, account(), site.now())
     facts = record.facts
     print(
         f"'{facts.name}' is now version {facts.version}: {facts.patients} patients, {len(facts.schema.fields)} columns."

@@ -6,6 +6,7 @@ only errors of our own tree are told, and of others the type alone.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -73,5 +74,12 @@ def _place(error: BaseException) -> str:
     return "" if trace is None else f"At {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}."
 
 
+def main() -> None:
+    """Frames have the pipe to themselves: what a library prints goes to the log."""
+    with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as answers:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        serve(sys.stdin.buffer, answers)
+
+
 if __name__ == "__main__":
-    serve(sys.stdin.buffer, sys.stdout.buffer)
+    main()

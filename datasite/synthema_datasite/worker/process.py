@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ from synthema_datasite.service.claims import Claim
 from synthema_datasite.worker.frames import Frame, read_frame, write_frame
 
 _CLOSE_SECONDS = 2.0
+_ANSWER_SECONDS = 110.0  # the hub gives up after 120
 #: The only environment a worker gets: it needs no secrets, proxies or settings of the server.
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
 
@@ -79,11 +81,15 @@ class WorkerProcess:
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:
             raise RoundFailed("The job's worker has no pipes.")
+        patience = threading.Timer(_ANSWER_SECONDS, self._process.kill)  # a worker that hangs must not hang the site
+        patience.start()
         try:
             write_frame(stdin, frame)  # type: ignore[arg-type]
             reply = read_frame(stdout)  # type: ignore[arg-type]
         except (BrokenPipeError, ValueError):
             reply = None
+        finally:
+            patience.cancel()
         if reply is None:
             raise RoundFailed("The job's worker process ended early.", "See the datasite's log.")
         if "error" in reply.body:

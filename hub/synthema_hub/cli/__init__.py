@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import json
 import logging
 import signal
 from pathlib import Path
 from typing import Any
 
+from synthema_core.cli.whoami import account
 from synthema_hub.state import HubState
 
 
@@ -74,7 +74,7 @@ def _invite(arguments: argparse.Namespace) -> int:
     from synthema_hub.service.wiring import new_code, utc_now
 
     state = HubState(arguments.state)
-    code = invite(SqliteJournal(state.journal_path), arguments.site, getpass.getuser(), utc_now(), new_code())
+    code = invite(SqliteJournal(state.journal_path), arguments.site, account(), utc_now(), new_code())
     fingerprint = state.certificates.fingerprint()
     if arguments.json:
         print(json.dumps({"site": arguments.site, "code": code, "fingerprint": fingerprint}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import signal
 
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
@@ -85,7 +86,7 @@ class Coordinator:
 @app.main()
 def main(grid: Grid, context: Context) -> None:
     """Flower's entry point. The outcome, good or bad, goes to the federation service."""
-    die_with_parent()  # Flower leaves a run's process behind when its executor ends
+    die_with_parent(signal.SIGKILL)  # Flower leaves a run's process behind, deaf to SIGTERM, when its executor ends
     job = str(context.run_config["job"])
     service = JobService.from_environment(str(context.run_config["service"]))
     coordinator = None
