@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+_BREAKING = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})  # controls, and what ends a line or paragraph
 _LINE = "1px solid rgba(128,128,128,.35)"
 _BLOCK = "font-family:system-ui,-apple-system,'Segoe UI','Helvetica Neue',Arial,sans-serif;line-height:1.45"
 _CELL = f"padding:4px 12px 4px 0;border:0;border-bottom:{_LINE};vertical-align:top"
@@ -72,7 +73,7 @@ class Table:
 
 def printable(text: str) -> str:
     """`text` on one line and without control characters: names come from other people, terminals obey escapes."""
-    return "".join(" " if unicodedata.category(sign)[0] == "C" else sign for sign in text)
+    return "".join(" " if unicodedata.category(sign) in _BREAKING else sign for sign in text)
 
 
 def paragraph(text: str) -> str:

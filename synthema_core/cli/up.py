@@ -54,7 +54,8 @@ def _say(text: str) -> None:
 
 def _end_on_signals() -> None:
     """A SIGTERM ends things in the same order as Ctrl-C."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for end in (signal.SIGTERM, signal.SIGINT):  # a shell starts background jobs with SIGINT ignored
+        signal.signal(end, signal.default_int_handler)
 
 
 def _up(arguments: argparse.Namespace) -> int:
