@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
 from pathlib import Path
 
@@ -41,17 +41,22 @@ def choose_ports(state: HubState, browser: int, gateway: int) -> HubPorts:
     kept: Mapping[str, int] = {}
     with suppress(OSError, ValueError):
         kept = json.loads(state.ports_path.read_text())
-    own = {name: _still_free(int(kept.get(name, 0))) for name in _OWN_PORTS}
+    taken, own = {browser, gateway}, dict[str, int]()
+    for name in _OWN_PORTS:
+        own[name] = _still_free(int(kept.get(name, 0)), taken)
+        taken.add(own[name])
     state.ports_path.write_text(json.dumps(own))
     return HubPorts(browser, gateway, **own)
 
 
-def _still_free(port: int) -> int:
-    if port:
+def _still_free(port: int, taken: Set[int]) -> int:
+    if port and port not in taken:
         with suppress(Unavailable):
             check_port_free(port, "")
             return port
-    return free_port()
+    while (port := free_port()) in taken:
+        pass
+    return port
 
 
 def serve(state: HubState, ports: HubPorts, gateway_host: str = "127.0.0.1") -> None:

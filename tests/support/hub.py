@@ -57,7 +57,10 @@ OUTCOME: dict[str, Any] = {
 
 
 class FakeFlower:
-    """A NodeRegistry and RunStarter in memory; `asleep` nodes are not connected, `is_away` is a dead SuperLink."""
+    """A NodeRegistry and RunStarter in memory; `asleep` nodes are not connected, `is_away` is a dead SuperLink.
+
+    `troubles` are raised by the next calls, whatever they are.
+    """
 
     def __init__(self) -> None:
         self.nodes: dict[str, int] = {}
@@ -65,6 +68,7 @@ class FakeFlower:
         self.runs: dict[int, dict[str, str]] = {}
         self.ended: set[int] = set()
         self.is_away = False
+        self.troubles: list[Exception] = []
 
     def register_node(self, public_key: str, name: str) -> int:
         return self.nodes.setdefault(public_key, 2**63 + len(self.nodes))
@@ -83,6 +87,8 @@ class FakeFlower:
         return run in self.ended
 
     def _answer(self) -> None:
+        if self.troubles:
+            raise self.troubles.pop()
         if self.is_away:
             raise Unavailable("The SuperLink did not do as asked.")
 
@@ -186,7 +192,7 @@ class TrialHub:
             self.federation.requests.receive(request, site)
         return request
 
-    def review(self, request: str, site: str, **changes: Any) -> Review:
+    def review(self, request: str, site: str, /, **changes: Any) -> Review:
         """The Review of that site's own steward; `changes` are made before `key` signs."""
         key = changes.pop("key", STEWARDS[site])
         whole: dict[str, Any] = {
@@ -201,7 +207,7 @@ class TrialHub:
         }
         return Review(**{**whole, **changes}).signed(key)
 
-    def reviewed(self, request: str, site: str, **changes: Any) -> httpx.Response:
+    def reviewed(self, request: str, site: str, /, **changes: Any) -> httpx.Response:
         return self.site(site, "POST", "/sites/reviews", self.review(request, site, **changes).to_dict())
 
     def approved(self, made: Plan | None = None) -> str:

@@ -16,7 +16,7 @@ from flwr.supercore.fab import Fab
 from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
 from flwr.supercore.protobuf.client import ProtobufCall, ProtobufRequestContext
 
-from synthema_core.errors import Unavailable
+from synthema_core.errors import InvalidInput, Unavailable
 
 
 class _BearerToken:
@@ -60,7 +60,13 @@ class FlowerControl:
         )
 
     def register_node(self, public_key: str, name: str) -> int:
-        """Let the holder of this P-384 key (OpenSSH form) in as a node; return the node's id. Idempotent."""
+        """Let the holder of this P-384 key (OpenSSH form) in as a node; return the node's id. Idempotent.
+
+        Raises
+        ------
+        InvalidInput
+            If that is no such key.
+        """
         key = _node_key_bytes(public_key)
         try:
             with self._client() as client:
@@ -102,10 +108,14 @@ class FlowerControl:
 
 
 def _node_key_bytes(public_key: str) -> bytes:
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_ssh_public_key
     from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 
-    return public_key_to_bytes(load_ssh_public_key(public_key.encode()))
+    try:
+        return public_key_to_bytes(load_ssh_public_key(public_key.encode()))
+    except (ValueError, UnsupportedAlgorithm):
+        raise InvalidInput("The node key is not a public key in OpenSSH's form.") from None
 
 
 def _unavailable(error: httpx.HTTPError) -> Unavailable:

@@ -50,6 +50,8 @@ class Gateway:
             return _say(404, "not-found", "The gateway leads nowhere else.")
         if (request.content_length or 0) > _LARGEST_BYTES[prefix]:
             return _say(413, "invalid-input", "The message is too large.")
+        if request.can_read_body and request.content_length is None:  # in pieces: without a limit
+            return _say(411, "invalid-input", "The message must say its length.")
         headers = end_to_end(request.headers)
         for name in [name for name in headers if name.lower().startswith(("x-forwarded", "forwarded"))]:
             del headers[name]

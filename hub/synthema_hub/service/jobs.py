@@ -86,6 +86,7 @@ class Jobs:
             del self._open[job]
             self._progress[record.request.id] = _waiting_for(away)
             return
+        self._progress.pop(record.request.id, None)  # nobody is waited for any more
         try:
             self._requests.start(record.request.id, job, run)
         except TransitionDenied:  # withdrawn, revoked or expired in this moment: the run finds no Job and ends

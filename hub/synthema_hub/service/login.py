@@ -10,8 +10,9 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse
 from jupyterhub.services.auth import HubOAuth
+from tornado.web import HTTPError
 
-from synthema_core.errors import NotAuthenticated, NotPermitted
+from synthema_core.errors import NotAuthenticated, NotPermitted, Unavailable
 
 READ, SUBMIT, OPERATE, REVIEW = (f"custom:federation:{what}" for what in ("read", "submit", "operate", "review"))
 _COOKIE, _STATE_COOKIE = "synthema-federation", "synthema-federation-login"
@@ -44,9 +45,11 @@ class Login:
         NotAuthenticated, NotPermitted
             Without a valid token; for a token that may not reach this service; for a write by cookie alone, which
             another web page could have triggered.
+        Unavailable
+            If JupyterHub does not answer.
         """
         token, by_cookie = _token_of(request)
-        model: dict[str, Any] | None = await self.oauth.user_for_token(token, sync=False) if token else None
+        model = await self._owner(token) if token else None
         if model is None:
             if "text/html" in request.headers.get("accept", ""):
                 raise BrowserLoginNeeded
@@ -55,6 +58,13 @@ class Login:
             raise NotPermitted("This token may not reach the federation.", "Ask for the scope access:services.")
         if by_cookie and request.method not in ("GET", "HEAD") and request.headers.get(_CSRF_HEADER) != "synthema":
             raise NotPermitted("A change by cookie needs the header X-Requested-With: synthema.")
+        return model
+
+    async def _owner(self, token: str) -> dict[str, Any] | None:
+        try:
+            model: dict[str, Any] | None = await self.oauth.user_for_token(token, sync=False)
+        except HTTPError:
+            raise Unavailable("JupyterHub does not say who calls.", "Try again in a moment.") from None
         return model
 
     def may(self, scope: str, user: dict[str, Any]) -> bool:
@@ -99,7 +109,7 @@ routes = APIRouter(include_in_schema=False)
 @routes.get("/login")
 async def begin(login: Annotated[Login, Depends(login_of)], target: str = "") -> RedirectResponse:
     """Send the browser to the hub's login, and remember where it wanted to go."""
-    back = target if target.startswith(login.prefix) else login.prefix
+    back = target if target.startswith(login.prefix) and target.isascii() else login.prefix
     state = secrets.token_urlsafe(24)
     query = {
         "client_id": login.oauth.oauth_client_id,
@@ -118,9 +128,12 @@ async def finish(
 ) -> RedirectResponse:
     """The hub sends the browser back here with a code."""
     expected, _, back = request.cookies.get(_STATE_COOKIE, "").partition(" ")
-    if not state or not secrets.compare_digest(expected, state):
+    if not state or not secrets.compare_digest(expected.encode(), state.encode()):
         raise NotAuthenticated("This login was not begun here.", "Open the page again.")
-    token = await login.oauth.token_for_code(code, sync=False)
+    try:
+        token = await login.oauth.token_for_code(code, sync=False)
+    except HTTPError:
+        raise NotAuthenticated("The hub does not confirm this login.", "Open the page again.") from None
     response = RedirectResponse(back if back.startswith(login.prefix) else login.prefix)
     response.set_cookie(_COOKIE, token, httponly=True, samesite="lax", path=login.prefix)
     response.delete_cookie(_STATE_COOKIE, path=login.prefix)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -40,6 +40,10 @@ class Joining:
     node_key: str
     code: str
     signature: str
+
+    def __post_init__(self) -> None:
+        if not all(isinstance(part, str) for part in astuple(self)):
+            raise InvalidInput("What a joining site sends is text.")
 
     def check_signature(self) -> None:
         statement = {"site": self.site, "title": self.title, "node_key": self.node_key, "code": self.code}

@@ -96,6 +96,7 @@ class Requests:
 
     def mirror_revocation(self, identifier: str, site: str, steward: str, at: str) -> None:
         """A steward took the approval back before the run. Idempotent."""
+        moments.read(at)  # raises for what is none: the Journal keeps it for good
         if self.get(identifier).request.status not in TERMINAL:
             self._record(identifier, lambda _: Event(Verb.REVOKE, steward, Role.STEWARD, at, site))
 

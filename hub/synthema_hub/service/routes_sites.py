@@ -76,9 +76,10 @@ def join(federation: Fed, body: Body) -> dict[str, Any]:
 
 @routes.post("/announce")
 def announce(site: Site, federation: Fed, body: Body) -> dict[str, str]:
-    federation.membership.announce(
-        site.name, body.get("cards", []), body.get("stewards", {}), str(body.get("page", ""))
-    )
+    cards, stewards = body.get("cards", []), body.get("stewards", {})
+    if not isinstance(cards, list) or not isinstance(stewards, dict):
+        raise InvalidInput("A site announces a list of Cards, its stewards' keys by name, and its page.")
+    federation.membership.announce(site.name, cards, stewards, str(body.get("page", "")))
     federation.changes.ring()
     return {"site": site.name}
 
@@ -114,7 +115,10 @@ def review(site: Site, federation: Fed, body: Body) -> dict[str, str]:
 
 @routes.post("/requests/{identifier}/revocation")
 def revocation(identifier: str, site: Site, federation: Fed, body: Body) -> dict[str, str]:
-    federation.requests.mirror_revocation(identifier, site.name, str(body.get("steward")), str(body.get("at")))
+    steward, at = body.get("steward"), body.get("at")
+    if not isinstance(steward, str) or not isinstance(at, str):
+        raise InvalidInput("A revocation says which steward took the approval back, and when.")
+    federation.requests.mirror_revocation(identifier, site.name, steward, at)
     return {"request": identifier}
 
 
