@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from synthema_core.cli.processes import Children, command, free_port, run_verb
 from synthema_core.cli.serving import is_serving, url_of
@@ -46,6 +47,14 @@ class Ports:
         return cls(free_port(), free_port())
 
 
+WriteTables: TypeAlias = Callable[[Path, Sequence[str]], None]
+
+
+def write_demo_tables(folder: Path, sites: Sequence[str]) -> None:
+    """The demonstration's real patients, by hospital."""
+    run_verb("datasite", "demo-files", str(folder), "--sites", ",".join(sites))
+
+
 class LocalFederation:
     """A hub and some datasites under one folder.
 
@@ -55,10 +64,18 @@ class LocalFederation:
         Holds hub/, sites/NAME/, people/ and logs/. Made if absent; a second start finds it again.
     say
         Takes one line about each step.
+    write_tables
+        Writes what the sites take in: policy.toml, NAME.yaml, SITE/NAME.csv and SITE/about.json for each of them.
     """
 
-    def __init__(self, folder: Path, ports: Ports, say: Callable[[str], None]) -> None:
-        self.folder, self.ports, self._say = folder, ports, say
+    def __init__(
+        self,
+        folder: Path,
+        ports: Ports,
+        say: Callable[[str], None],
+        write_tables: WriteTables = write_demo_tables,
+    ) -> None:
+        self.folder, self.ports, self._say, self._write_tables = folder, ports, say, write_tables
         self._about = folder / "federation.json"
 
     @property
@@ -123,7 +140,7 @@ class LocalFederation:
         self._start_hub(children, wait=False)
         self._say(f"Making {len(sites)} datasites and taking their patients in.")
         tables = self.folder / "tables"
-        run_verb("datasite", "demo-files", str(tables), "--sites", ",".join(sites))
+        self._write_tables(tables, sites)
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(pool.map(lambda site: self._make_site(site, people, tables), sites))
         self._wait_for_hub(children)

@@ -53,6 +53,8 @@ from synthema_datasite.federated.flower_messages import decode, encode
 HEARTBEAT_SECONDS = 5.0
 _SILENT_SECONDS = 10.0
 """Flower takes a node for gone after twice this time of silence, and lets no other with its key in before."""
+_NOT_THERE_YET_SECONDS = 0.02
+"""A message is announced before its parts are sent; Flower's own first wait for one that is on its way is a second."""
 
 
 class RunOver(Exception):
@@ -161,6 +163,7 @@ class FleetLink:
         contents = pull_objects(
             [part.object_id for part in iterate_object_tree(tree)],
             pull_object_fn=make_pull_object_fn_protobuf(self._client.PullObject, self._node, run),
+            initial_backoff=_NOT_THERE_YET_SECONDS,
         )
         self._client.ConfirmMessageReceived(
             ConfirmMessageReceivedRequest(node=self._node, run_id=run, message_object_id=identifier)

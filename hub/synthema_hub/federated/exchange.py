@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 
-from flwr.app import Message
+from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
+from flwr.superlink.grid import http_grid
 
 from synthema_core.errors import Refused, RoundFailed, from_wire
 from synthema_core.wire import JobMessage, Kind
 from synthema_hub.federated.flower_messages import decode, encode
 
-_POLL_SECONDS = 0.03
+_FIRST_SECONDS, _POLL_SECONDS = 0.15, 0.05  # no answer comes sooner, and looking costs the SuperLink time
+_NOT_THERE_YET_SECONDS = 0.02
 _MESSAGE_TYPE = "query"
+
+#: A message is announced before its parts are sent; the grid's own first wait for one that is on its way is a second.
+http_grid.pull_objects = partial(http_grid.pull_objects, initial_backoff=_NOT_THERE_YET_SECONDS)
 
 
 class SiteExchange:
@@ -56,17 +62,28 @@ class SiteExchange:
     def _gather(self, message: JobMessage, timeout_seconds: float) -> Iterator[tuple[str, Message]]:
         """(site, reply) as they come, until all have or time is up."""
         records = encode(message)
-        waiting = {self._send(node, records): site for site, node in self._nodes.items()}
+        waiting = self._send(records)
         deadline = time.monotonic() + timeout_seconds
+        time.sleep(_FIRST_SECONDS)
         while waiting and time.monotonic() < deadline:
             for reply in self._grid.pull_messages(list(waiting)):
                 yield waiting.pop(reply.metadata.reply_to_message_id), reply
             if waiting:
                 time.sleep(_POLL_SECONDS)
 
-    def _send(self, node: int, records: object) -> str:
-        message = Message(records, dst_node_id=node, message_type=_MESSAGE_TYPE)
-        return next(iter(self._grid.push_messages([message])))
+    def _send(self, records: RecordDict) -> dict[str, str]:
+        """The site of each message's id. All go in one call, so that what they share travels once.
+
+        Raises
+        ------
+        RoundFailed
+            If the SuperLink does not take one of them.
+        """
+        messages = [Message(records, dst_node_id=node, message_type=_MESSAGE_TYPE) for node in self._nodes.values()]
+        identifiers = list(self._grid.push_messages(messages))
+        if len(identifiers) != len(messages) or not all(identifiers):
+            raise RoundFailed("The SuperLink did not take a message to every site; nothing was revealed.", "Try again.")
+        return dict(zip(identifiers, self._nodes, strict=True))
 
     @staticmethod
     def _read(site: str, reply: Message, expected: Kind) -> JobMessage:

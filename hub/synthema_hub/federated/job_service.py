@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ class JobService:
     """Talks to the service's `/internal` routes with the token that only hub processes can read."""
 
     def __init__(self, url: str, token: str) -> None:
+        self._telling = ThreadPoolExecutor(1, "progress")
         self._client = httpx.Client(base_url=url, headers={"authorization": f"Bearer {token}"}, timeout=10.0)
 
     @classmethod
@@ -41,8 +43,11 @@ class JobService:
         return dict(response.json())
 
     def report(self, job: str, round_index: int, max_rounds: int, text: str) -> None:
-        """Progress for people to see. A service that is away just misses it."""
-        progress = {"round": round_index, "max_rounds": max_rounds, "text": text}
+        """Progress for people to see; no Round waits for it. A service that is away just misses it."""
+        progress: dict[str, Json] = {"round": round_index, "max_rounds": max_rounds, "text": text}
+        self._telling.submit(self._tell, job, progress)
+
+    def _tell(self, job: str, progress: Mapping[str, Json]) -> None:
         try:
             self._client.post(f"/internal/jobs/{job}/progress", json=progress)
         except httpx.HTTPError:
