@@ -111,12 +111,12 @@ def _if_failed(federation: Running, site: str, request: str) -> object:
 
 def _workers(federation: Running) -> list[psutil.Process]:
     sites = [federation.process(f"site-{site}") for site in federation.sites]
-    started = [child for site in sites for child in site.children(recursive=True)]
-    return [child for child in started if child.status() != psutil.STATUS_ZOMBIE and _is_worker(child)]
+    return [child for site in sites for child in site.children(recursive=True) if _is_worker(child)]
 
 
 def _is_worker(process: psutil.Process) -> bool:
+    """False for one that ended in this moment."""
     try:
-        return "synthema_datasite.worker.main" in process.cmdline()
-    except psutil.Error:  # it ended in this moment
+        return process.status() != psutil.STATUS_ZOMBIE and "synthema_datasite.worker.main" in process.cmdline()
+    except psutil.Error:
         return False
