@@ -66,8 +66,9 @@ class Compared:
     target_seconds: float
 
     @property
-    def ratio(self) -> float:
-        return self.stock.median / self.ours.median
+    def ratios(self) -> tuple[float, float]:
+        """How many of our rounds take as long as one of theirs: its training half, and the whole of it."""
+        return self.stock.median / self.ours.median, median(self.stock.with_evaluation) / self.ours.median
 
 
 def rows(compared: Sequence[Compared], others: Sequence[Figure]) -> list[Row]:
@@ -80,14 +81,13 @@ def _compared_row(pair: Compared) -> Row:
         f"{_seconds(pair.ours.seconds)} {_verdict(pair.ours.median, pair.target_seconds)}",
         f"{pair.target_seconds:g} s",
         f"{_seconds(pair.stock.seconds)}; with evaluation {median(pair.stock.with_evaluation):.2f} s",
-        f"{pair.ratio:.0f}x",
+        "{:.0f}x; {:.0f}x".format(*pair.ratios),
     )
 
 
 def _figure_row(figure: Figure) -> Row:
     remark = f" ({figure.remark})" if figure.remark else ""
-    digits = 0 if figure.unit == "MiB" else 2
-    measured = f"{figure.value:.{digits}f} {figure.unit}{remark}"
+    measured = f"{figure.value:.3g} {figure.unit}{remark}"
     if figure.target is None:
         return (figure.name, measured, "", "", "")
     verdict = _verdict(figure.value, figure.target)

@@ -52,7 +52,7 @@ def _measure(folder: Path) -> tuple[list[Compared], list[Figure]]:
     ours, others = _measure_ours(folder / "federation")
     stock = _measure_stock(folder / "stock")
     compared = [Compared(ours[floats], stock[floats], target) for floats, (_, _, target) in _SIZES.items()]
-    worst = f"the median of {_LOAD_TIMES}; the slowest {max(loading):.2f} s"
+    worst = f"the median of {_LOAD_TIMES}; the slowest {max(loading):.2g} s"
     load = Figure("`%load_ext synthema_kernel`", sorted(loading)[_LOAD_TIMES // 2], "s", _LOAD_TARGET_SECONDS, worst)
     return compared, [*others, load]
 
@@ -132,4 +132,7 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        raise SystemExit("Stopped; every process has ended.") from None

@@ -14,11 +14,16 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from flwr.app import RecordDict
+from flwr.app import Metadata, RecordDict
+from flwr.app.message import make_message
 from flwr.common.constant import Status as RunStatus
+from flwr.common.serde import message_from_proto, message_to_proto
+from flwr.server.superlink.linkstate.utils import dict_to_message, message_to_dict
 from flwr.supercore.constant import NodeStatus
-from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
-from flwr.supercore.inflatable.inflatable_utils import ObjectPullError, ObjectPushError, inflate_object_from_contents
+from flwr.supercore.inflatable.inflatable_object import get_object_id
+from flwr.supercore.inflatable.inflatable_utils import ObjectPullError, ObjectPushError, validate_object_content
+from flwr.supercore.runtime import RuntimeHttpClient
+from flwr.superlink.grid.http_grid import HttpGrid
 
 import synthema_datasite
 from synthema_core.errors import IntegrityFailure, NotAuthenticated, SynthemaError, Unavailable
@@ -67,17 +72,35 @@ def test_a_datasite_knows_no_call_that_fetches_code() -> None:
 @pytest.mark.parametrize(("there", "here"), [(flower_messages, hub_messages), (hub_messages, flower_messages)])
 def test_a_message_survives_flowers_packing(there, here, array) -> None:  # type: ignore[no-untyped-def]
     sent = JobMessage(Kind.ROUND, {"job": "j1", "round": 2, "roster": {"a": [1, "é"]}}, array)
-    records = there.encode(sent)
-    parts = {name: part.deflate() for name, part in get_all_nested_objects(records).items()}
-    assert len(parts) == 2, "one object each for the records and the fields: every further one costs a call"
-    came = here.decode(inflate_object_from_contents(records.object_id, parts))
+    parcel = there.pack(sent)
+    assert len(parcel.parts) == (array is not None and array.nbytes > there.LARGE_BYTES), "each part costs calls"
+    for name, part in parcel.parts.items():
+        validate_object_content(part)
+        assert get_object_id(part) == name
+    metadata = Metadata(1, "a" * 64, 1, 2, "", "", 0.0, 1.0, "query")
+    sent_proto = message_to_proto(make_message(metadata, content=parcel.content))
+    stored = dict_to_message(message_to_dict(message_from_proto(sent_proto)))
+    came = here.unpack(here.Parcel(message_from_proto(message_to_proto(stored)).content, parcel.parts))
     assert (came.kind, dict(came.body)) == (sent.kind, dict(sent.body))
     assert (came.array is None) if array is None else np.array_equal(came.array, array)
 
 
 def test_records_of_another_app_are_refused() -> None:
     with pytest.raises(IntegrityFailure):
-        flower_messages.decode(RecordDict())
+        flower_messages.unpack(flower_messages.Parcel(RecordDict(), {}))
+
+
+def test_a_part_that_is_none_is_refused() -> None:
+    parcel = flower_messages.pack(JobMessage(Kind.ROUND, {"job": "j1"}, np.zeros(2**17)))
+    for spoilt in (b"", b"ConfigRecord", b"ConfigRecord  3\x00abc", b"ArrayRecord  3\x00abc"):
+        with pytest.raises(IntegrityFailure):
+            flower_messages.unpack(flower_messages.Parcel(parcel.content, {"a" * 64: spoilt}))
+
+
+def test_the_grid_has_the_connection_that_we_speak_over() -> None:
+    assert isinstance(HttpGrid._runtime_client, property)
+    calls = {"PushMessages", "PullMessages", "PushObject", "PullObject", "ConfirmMessageReceived"}
+    assert calls <= set(dir(RuntimeHttpClient))
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,13 @@ fetches a FAB, and what it returns is data.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric import ec
-from flwr.app import Message, RecordDict
-from flwr.app.message import remove_content_from_message
+from flwr.app import Message
 from flwr.common.serde import message_from_proto, message_to_proto
 from flwr.proto.fleet_pb2 import (
     ActivateNodeRequest,
@@ -24,12 +23,6 @@ from flwr.proto.fleet_pb2 import (
 from flwr.proto.heartbeat_pb2 import SendNodeHeartbeatRequest
 from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest, ObjectTree
 from flwr.proto.node_pb2 import Node
-from flwr.supercore.inflatable.inflatable_object import (
-    get_all_nested_objects,
-    get_object_tree,
-    iterate_object_tree,
-    no_object_id_recompute,
-)
 from flwr.supercore.inflatable.inflatable_protobuf_utils import (
     make_pull_object_fn_protobuf,
     make_push_object_fn_protobuf,
@@ -37,7 +30,6 @@ from flwr.supercore.inflatable.inflatable_protobuf_utils import (
 from flwr.supercore.inflatable.inflatable_utils import (
     ObjectPullError,
     ObjectPushError,
-    inflate_object_from_contents,
     pull_objects,
     push_object_contents_from_iterable,
 )
@@ -48,7 +40,7 @@ from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from synthema_core.errors import IntegrityFailure, NotAuthenticated, Unavailable
 from synthema_core.wire import JobMessage
-from synthema_datasite.federated.flower_messages import decode, encode
+from synthema_datasite.federated.flower_messages import Parcel, pack, unpack
 
 HEARTBEAT_SECONDS = 5.0
 _SILENT_SECONDS = 10.0
@@ -148,62 +140,50 @@ class FleetLink:
         Raises
         ------
         IntegrityFailure
-            For a message that is not one of a Job. It is confirmed, so that it does not come again.
+            For a message that is not one of a Job. It does not come again.
         """
         with _mapped_errors():
             response = self._client.PullMessages(PullMessagesRequest(node=self._node))
             if not response.messages_list:
                 return None
             envelope = message_from_proto(response.messages_list[0])
-            content = self._pull_content(envelope, response.message_object_trees[0])
-        return envelope, decode(content)
+            if not envelope.has_content():
+                raise IntegrityFailure("A message of a Job cannot be read.")
+            parts = self._pull_parts(envelope.metadata.run_id, response.message_object_trees[0])
+        return envelope, unpack(Parcel(envelope.content, parts))
 
-    def _pull_content(self, envelope: Message, tree: ObjectTree) -> RecordDict:
-        run, identifier = envelope.metadata.run_id, envelope.metadata.message_id
-        contents = pull_objects(
-            [part.object_id for part in iterate_object_tree(tree)],
-            pull_object_fn=make_pull_object_fn_protobuf(self._client.PullObject, self._node, run),
+    def _pull_parts(self, run: int, tree: ObjectTree) -> dict[str, bytes]:
+        """What goes beside a message; the SuperLink drops it when every site has it."""
+        if not tree.children:
+            return {}
+        parts: dict[str, bytes] = pull_objects(
+            [part.object_id for part in tree.children],
+            make_pull_object_fn_protobuf(self._client.PullObject, self._node, run),
             initial_backoff=_NOT_THERE_YET_SECONDS,
         )
         self._client.ConfirmMessageReceived(
-            ConfirmMessageReceivedRequest(node=self._node, run_id=run, message_object_id=identifier)
+            ConfirmMessageReceivedRequest(node=self._node, run_id=run, message_object_id=tree.object_id)
         )
-        try:
-            message = inflate_object_from_contents(identifier, contents)
-            # Inflating a message does not restore the id under which Flower knows it; a reply needs it.
-            envelope.metadata.__dict__["_message_id"] = identifier
-            return message.content
-        except (ValueError, TypeError, KeyError, AttributeError):
-            raise IntegrityFailure("A message of a Job cannot be read.") from None
+        return parts
 
     def push(self, envelope: Message, answer: JobMessage) -> None:
         """Send the answer to the message that came in this envelope."""
-        reply = Message(encode(answer), reply_to=envelope)
-        with no_object_id_recompute():
-            reply.metadata.__dict__["_message_id"] = reply.object_id
-            tree = get_object_tree(reply)
-            objects = {name: part.deflate() for name, part in get_all_nested_objects(reply).items()}
+        parcel = pack(answer)
+        reply = Message(parcel.content, reply_to=envelope)
+        name = reply.metadata.__dict__["_message_id"] = secrets.token_hex(32)
         request = PushMessagesRequest(
             node=self._node,
-            messages_list=[message_to_proto(remove_content_from_message(reply))],
-            message_object_trees=[tree],
+            messages_list=[message_to_proto(reply)],
+            message_object_trees=[
+                ObjectTree(object_id=name, children=[ObjectTree(object_id=part) for part in parcel.parts])
+            ],
             clientapp_runtime_list=[0.0],
         )
         with _mapped_errors():
             response = self._client.PushMessages(request)
-            wanted = set(response.objects_to_push)
-            push = partial(
-                make_push_object_fn_protobuf,
-                self._client.PushObject,
-                self._node,
-                envelope.metadata.run_id,
-                response.session_id,
-            )()
             push_object_contents_from_iterable(
-                (
-                    (part.object_id, objects[part.object_id])
-                    for part in iterate_object_tree(tree)
-                    if part.object_id in wanted
+                [(part, parcel.parts[part]) for part in response.objects_to_push if part in parcel.parts],
+                make_push_object_fn_protobuf(
+                    self._client.PushObject, self._node, envelope.metadata.run_id, response.session_id
                 ),
-                push_object_fn=push,
             )

@@ -17,7 +17,7 @@ from synthema_datasite.federated.fleet_link import HEARTBEAT_SECONDS, FleetLink,
 
 _log = logging.getLogger(__name__)
 _DURING_JOB_SECONDS, _EXPECTING_SECONDS, _IDLE_SECONDS = 0.05, 0.2, 2.0
-_ANSWERED_SECONDS = 0.2
+_ANSWERED_SECONDS = 0.1
 """Nothing new comes sooner, and every look costs the SuperLink more than the sites' computation."""
 _WARM_SECONDS = 20.0
 _PUSHES = 20

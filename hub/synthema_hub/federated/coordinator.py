@@ -21,6 +21,7 @@ from synthema_core.secure_sum import Announcement, Roster, add
 from synthema_core.secure_sum.layout import Floats
 from synthema_core.wire import JobMessage, Kind
 from synthema_hub.federated.exchange import SiteExchange
+from synthema_hub.federated.grid_line import GridLine
 from synthema_hub.federated.job_service import JobService
 
 OPEN_SECONDS = 60.0
@@ -92,7 +93,7 @@ def main(grid: Grid, context: Context) -> None:
     coordinator = None
     try:
         ticket = service.fetch(job)
-        exchange = SiteExchange(grid, {site: int(node) for site, node in ticket["nodes"].items()})
+        exchange = SiteExchange(GridLine(grid), {site: int(node) for site, node in ticket["nodes"].items()})
         plan = Plan.from_dict(ticket["plan"])
         coordinator = Coordinator(job, ticket["request"], plan, exchange, service)
         service.deliver_result(job, coordinator.run())
