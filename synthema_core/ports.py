@@ -9,7 +9,6 @@ from typing import Any, Protocol
 
 from synthema_core.analyses.base import Rows
 from synthema_core.journal import Draft, Entry, Head
-from synthema_core.privacy.mechanisms import DiscreteGaussian
 from synthema_core.secure_sum.layout import Floats, Ring
 
 
@@ -69,7 +68,3 @@ class JobWorker(Protocol):
         ...
 
     def close(self) -> None: ...
-
-
-class NoiseSource(Protocol):
-    def __call__(self, mechanism: DiscreteGaussian, length: int) -> Ring: ...

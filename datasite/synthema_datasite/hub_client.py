@@ -7,7 +7,8 @@ import json
 import secrets
 import ssl
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -15,17 +16,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from synthema_core.canonical import Json
 from synthema_core.errors import InvalidInput, NotAuthenticated, Unavailable, from_wire
-from synthema_core.identity import public_key, sign
+from synthema_core.identity import public_key
+from synthema_core.joining import Joining
 from synthema_core.signed_request import headers_for
+from synthema_datasite.service.site import utc_now
 from synthema_datasite.state import HubContact, SiteState
 
-_JOIN_DOMAIN = "join"
 _TIMEOUT_SECONDS = 15.0
 LONG_POLL_SECONDS = 20.0
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class HubClient:
@@ -40,7 +38,7 @@ class HubClient:
     """
 
     def __init__(
-        self, gateway: str, ca_pem: str, site: str, key: Ed25519PrivateKey, now: Callable[[], datetime] = _utc_now
+        self, gateway: str, ca_pem: str, site: str, key: Ed25519PrivateKey, now: Callable[[], datetime] = utc_now
     ) -> None:
         self._site, self._key, self._now = site, key, now
         self._client = httpx.Client(
@@ -108,12 +106,11 @@ def join_federation(state: SiteState, gateway: str, code: str, fingerprint: str)
             "The hub's certificate authority is not the one in the invitation.",
             "Compare the fingerprint with the hub's operator by telephone.",
         )
-    key, node_key = state.identity(), state.node_public_key()
-    statement: dict[str, Json] = {"site": state.name, "title": state.title, "node_key": node_key, "code": code}
-    body = {**statement, "identity": public_key(key), "signature": sign(key, _JOIN_DOMAIN, statement)}
+    key = state.identity()
+    joining = Joining(state.name, state.title, public_key(key), state.node_public_key(), code).signed(key)
     try:
         with httpx.Client(verify=ssl.create_default_context(cadata=ca), timeout=60.0, trust_env=False) as client:
-            answer = _answer(client.post(f"https://{gateway}/sites/join", json=body))
+            answer = _answer(client.post(f"https://{gateway}/sites/join", json=asdict(joining)))
     except httpx.HTTPError as error:
         raise _unreachable(gateway, error) from None
     contact = HubContact(gateway=gateway, hub_key=str(answer["hub_key"]), node=str(answer["node"]))

@@ -53,10 +53,11 @@ def _start_stewards(federation: LocalFederation, children: Children) -> None:
     """One process a steward; each runs `synthema datasite review` as a person would."""
     for person in federation.people:
         if person.site:
-            children.start(f"steward-{person.site}", _steward_command(federation, person))
+            children.start(f"steward-{person.site}", steward_command(federation, person))
 
 
-def _steward_command(federation: LocalFederation, person: Person) -> list[str]:
+def steward_command(federation: LocalFederation, person: Person) -> list[str]:
+    """What starts a data owner's process: it approves whatever comes to the site, by the real verb."""
     state, passphrase = federation.site_state(person.site), federation.passphrase_file(person)
     return [sys.executable, "-m", "synthema_core.cli.demo_steward", str(state), person.name, str(passphrase)]
 

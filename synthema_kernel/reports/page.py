@@ -80,7 +80,9 @@ code { font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace; font-si
 .highlight, .input_area { background: rgba(128, 128, 128, .09); border-radius: 6px; padding: 2px 12px; }
 table { border-collapse: collapse; } td, th { padding: 3px 12px 3px 0; text-align: left; }
 img, svg { max-width: 100%; height: auto; }
-.dataframe { font-size: 13px; } .dataframe td, .dataframe th { text-align: right; }
+.dataframe { font-size: 13px; border: 0; }
+.dataframe td, .dataframe th { text-align: right; padding: 3px 0 3px 14px; border: 0;
+  border-bottom: 1px solid rgba(128, 128, 128, .35); }
 .output_stderr { color: #b3261e; }
 footer { margin-top: 40px; font-size: 12px; opacity: .7; }
 @media print { body { padding: 0; } .synthema { break-inside: avoid; } }

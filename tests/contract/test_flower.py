@@ -26,11 +26,11 @@ from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.superlink.grid.http_grid import HttpGrid
 
 import synthema_datasite
-from synthema_core.errors import IntegrityFailure, NotAuthenticated, SynthemaError, Unavailable
+from synthema_core.errors import IntegrityFailure, InvalidInput, NotAuthenticated, SynthemaError, Unavailable
 from synthema_core.wire import JobMessage, Kind
 from synthema_datasite.federated import fleet_link, flower_messages
 from synthema_hub.federated import flower_messages as hub_messages
-from synthema_hub.federated.control import our_app
+from synthema_hub.federated.control import FlowerControl, our_app
 from synthema_hub.federated.superlink import TOKEN_FILE_VARIABLE, ControlGate
 
 CALLS = {
@@ -131,6 +131,12 @@ def test_the_app_the_hub_submits_holds_no_code_for_sites() -> None:
         sources = {name: fab.read(name).decode() for name in fab.namelist() if name.endswith(".py")}
     assert set(sources) == {"coordinator.py"}
     assert "@" not in sources["coordinator.py"], "its ClientApp has no handler"
+
+
+@pytest.mark.parametrize("text", ["", "ssh-ed25519", "ecdsa-sha2-nistp384 AAAA", "\x00", "-----BEGIN"])
+def test_what_is_no_node_key_is_said_in_a_sentence(text: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="not a public key"):
+        FlowerControl("127.0.0.1:9", tmp_path / "ca.pem", "t").register_node(text, "alfred")
 
 
 def test_the_control_api_takes_one_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

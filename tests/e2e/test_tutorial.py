@@ -14,7 +14,7 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from support.running import Running
-from synthema_core.cli.demo import _steward_command
+from synthema_core.cli.demo import steward_command
 from synthema_core.cli.local_federation import RESEARCHER
 from synthema_core.cli.processes import command
 from synthema_kernel.reports import find_template
@@ -27,7 +27,7 @@ def stewards(federation: Running) -> Iterator[None]:
     """One process a data owner, approving whatever comes, until the test ends."""
     for person in federation.local.people:
         if person.site:
-            federation.children.start(f"steward-{person.site}", _steward_command(federation.local, person))
+            federation.children.start(f"steward-{person.site}", steward_command(federation.local, person))
     yield
     federation.children.end("steward-")
 

@@ -13,10 +13,10 @@ from support.builders import KEYS, SITES, card, days_later, plan
 from support.hub import CODE, OUTCOME, STEWARDS, TrialHub, joining
 from synthema_core.errors import InvalidInput, NotAuthenticated, NotFound, NotPermitted
 from synthema_core.identity import public_key, sign
+from synthema_core.joining import Joining
 from synthema_core.request import Status
 from synthema_core.review import Verdict
 from synthema_core.signed_request import NONCE, SIGNATURE, SITE, TIME, headers_for
-from synthema_hub.service.membership import Joining
 from synthema_hub.service.records import site_names
 
 

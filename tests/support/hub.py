@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from tornado.web import HTTPError
 from support.builders import KEYS, NOW, SITES, Ticking, at, card, days_later, plan
 from synthema_core import moments
 from synthema_core.errors import Unavailable
-from synthema_core.identity import public_key, sign
+from synthema_core.identity import public_key
+from synthema_core.joining import Joining
 from synthema_core.plan import Plan
 from synthema_core.request import Status
 from synthema_core.request_record import RequestRecord
@@ -29,7 +31,6 @@ from synthema_core.signed_request import headers_for
 from synthema_core.sqlite_journal import SqliteJournal
 from synthema_hub.service.app import make_app
 from synthema_hub.service.login import Login
-from synthema_hub.service.membership import JOIN_DOMAIN, Joining
 from synthema_hub.service.membership import invite as record_invitation
 from synthema_hub.service.wiring import wire_federation
 from synthema_hub.state import HubState
@@ -121,11 +122,8 @@ class FakeHubOAuth:
 
 def joining(site: str, code: str = CODE, **changes: str) -> Joining:
     """What the site sends to join; `changes` come after its signature."""
-    title, node_key = f"{site.title()} Hospital", f"node-{site}"
-    statement = {"site": site, "title": title, "node_key": node_key, "code": code}
-    signature = sign(KEYS[site], JOIN_DOMAIN, statement)
-    whole = {**statement, "identity": public_key(KEYS[site]), "signature": signature, **changes}
-    return Joining(**whole)
+    honest = Joining(site, f"{site.title()} Hospital", public_key(KEYS[site]), f"node-{site}", code)
+    return replace(honest.signed(KEYS[site]), **changes)
 
 
 class TrialHub:

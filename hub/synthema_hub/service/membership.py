@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -13,13 +12,12 @@ from synthema_core import moments
 from synthema_core.canonical import Json
 from synthema_core.card import Card
 from synthema_core.errors import IntegrityFailure, InvalidInput, NotAuthenticated, NotPermitted
-from synthema_core.identity import verify
+from synthema_core.joining import Joining
 from synthema_core.journal import Draft, Entry
 from synthema_core.plan import valid_site_name
 from synthema_core.ports import Clock, Journal
 from synthema_hub.service.records import SITES, SiteRecord, site_names, site_record
 
-JOIN_DOMAIN = "join"
 ONLINE = timedelta(seconds=45)
 _CODE_DAYS = 7
 
@@ -28,26 +26,6 @@ class NodeRegistry(Protocol):
     def register_node(self, public_key: str, name: str) -> int:
         """Let the holder of this key in as a Flower node; return its id. Idempotent."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Joining:
-    """What a site sends to join: its keys, and its identity's signature over all of it."""
-
-    site: str
-    title: str
-    identity: str
-    node_key: str
-    code: str
-    signature: str
-
-    def __post_init__(self) -> None:
-        if not all(isinstance(part, str) for part in astuple(self)):
-            raise InvalidInput("What a joining site sends is text.")
-
-    def check_signature(self) -> None:
-        statement = {"site": self.site, "title": self.title, "node_key": self.node_key, "code": self.code}
-        verify(self.identity, JOIN_DOMAIN, statement, self.signature)
 
 
 def _code_digest(code: str) -> str:

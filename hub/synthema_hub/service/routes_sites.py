@@ -9,10 +9,10 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import PlainTextResponse
 
 from synthema_core.errors import InvalidInput, NotAuthenticated, NotFound
+from synthema_core.joining import Joining
 from synthema_core.review import Review
 from synthema_core.signed_request import SITE
 from synthema_hub.service.changes import wait
-from synthema_hub.service.membership import Joining
 from synthema_hub.service.records import SiteRecord
 from synthema_hub.service.wiring import Federation
 
