@@ -143,7 +143,7 @@ def domains() -> list[str]:
 
 
 def test_every_kind_of_statement_has_a_domain_of_its_own() -> None:
-    assert domains() == ["card", "journal-head", "mask-key", "release", "review", "site-request"]
+    assert domains() == ["card", "join", "journal-head", "mask-key", "release", "review", "site-request"]
 
 
 @pytest.mark.parametrize("domain", domains())
