@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from synthema_core.analyses import from_plan
 from synthema_core.analyses.base import Analysis
 from synthema_core.charging import mechanism_of
+from synthema_core.code.questions import CodeQuestion, PerPatient
 from synthema_core.errors import InvalidPlan, Refused, SynthemaError
 from synthema_core.ledger import Budget
 from synthema_core.plan import Mode, Participant, Plan
@@ -37,7 +38,13 @@ class DatasetFacts:
 
 @dataclass(frozen=True, slots=True)
 class SiteFacts:
-    """What a site knows of itself, and the identity keys under which it first met the others."""
+    """What a site knows of itself, and the identity keys under which it first met the others.
+
+    Parameters
+    ----------
+    sandbox
+        Name of the backend in which code would run; empty where this machine offers none.
+    """
 
     site: str
     identity: str
@@ -45,6 +52,7 @@ class SiteFacts:
     datasets: Mapping[str, DatasetFacts]
     policy: Policy
     known_identities: Mapping[str, str]
+    sandbox: str = ""
 
 
 def admit(plan: Plan, facts: SiteFacts) -> Analysis:
@@ -61,6 +69,8 @@ def admit(plan: Plan, facts: SiteFacts) -> Analysis:
     _check_engine(plan, facts)
     _check_limits(plan, limits)
     analysis = _analysis_of(plan, dataset.schema)
+    if isinstance(analysis, CodeQuestion):
+        _check_code(analysis, limits, dataset, facts)
     if plan.mode is Mode.EXACT:
         _check_exact(analysis, plan, limits, dataset)
     else:
@@ -100,6 +110,8 @@ def _check_engine(plan: Plan, facts: SiteFacts) -> None:
 
 
 def _check_limits(plan: Plan, limits: DatasetPolicy) -> None:
+    if limits.requesters and plan.requester not in limits.requesters:
+        raise Refused("This site does not take requests on this dataset from you.", rule="requesters")
     if limits.analyses and plan.analysis not in limits.analyses:
         raise Refused(f"This site does not offer '{plan.analysis}' on this dataset.", rule="analyses")
     if plan.output.min_patients < limits.min_patients:
@@ -127,8 +139,33 @@ def _analysis_of(plan: Plan, schema: Schema) -> Analysis:
     return analysis
 
 
+def _check_code(question: CodeQuestion, limits: DatasetPolicy, dataset: DatasetFacts, facts: SiteFacts) -> None:
+    if question.shape not in limits.code:
+        raise Refused(
+            f"This site runs no code of the shape '{question.shape}' on this dataset.",
+            f"It runs {', '.join(limits.code)}." if limits.code else "Ask a built-in analysis.",
+            rule="code",
+        )
+    if not facts.sandbox:
+        raise Refused("This site has no sandbox for code.", "Ask a built-in analysis.", rule="sandbox")
+    if question.cpu_seconds > limits.code_cpu_seconds:
+        raise Refused(
+            f"An evaluation may take {limits.code_cpu_seconds:g} CPU-seconds here.",
+            f"Use --cpu-seconds {limits.code_cpu_seconds:g}.",
+            rule="code_cpu_seconds",
+        )
+    if dataset.patients > limits.max_patients:  # the site's own promise is broken: true for every Plan alike
+        raise Refused("This site runs no code on this dataset.", "Ask its engineer.", rule="max_patients")
+    if isinstance(question, PerPatient) and question.capacity < limits.max_patients:
+        raise Refused(
+            f"The Plan has time for {question.capacity:,} patients, and here may be {limits.max_patients:,}.",
+            "Plan again.",
+            rule="capacity",
+        )
+
+
 def _check_exact(analysis: Analysis, plan: Plan, limits: DatasetPolicy, dataset: DatasetFacts) -> None:
-    if not limits.exact:
+    if not limits.exact and not isinstance(analysis, CodeQuestion):  # code has its own rule
         raise Refused("This site allows no exact sums on this dataset.", "Ask a private analysis.", rule="exact")
     if dataset.patients < limits.min_patients:
         raise Refused("The dataset has too few patients for exact sums.", rule="min_patients")

@@ -95,12 +95,39 @@ class Standing:
         This is the filter of Feldman and Zrnic (2021): it stops before the total at every order has passed that
         order's ceiling, and is valid although the analyst chooses each question after seeing the answers before.
         """
-        limits = ceiling(self.budget.epsilon, self.budget.delta)
-        if not any(cost <= limit for cost, limit in zip(self._with(charge.mechanism), limits, strict=True)):
+        self.check_room(charge.mechanism)
+
+    def check_room(self, mechanism: DiscreteGaussian) -> None:
+        """The same, of what is not a Charge yet."""
+        if not self.has_room(mechanism, self.budget.epsilon):
             raise BudgetSpent(
                 "This site's privacy budget for the dataset has no room for the request.",
                 "Ask with a smaller --epsilon, or ask the site's stewards what is left.",
             )
 
+    def has_room(self, mechanism: DiscreteGaussian, epsilon: float) -> bool:
+        """Whether some order's total, with this one more, stays below what `epsilon` allows there."""
+        limits = ceiling(epsilon, self.budget.delta)
+        return any(cost <= limit for cost, limit in zip(self._with(mechanism), limits, strict=True))
+
     def _with(self, mechanism: DiscreteGaussian) -> tuple[float, ...]:
         return tuple(sum(pair) for pair in zip(self.spent, mechanism.rdp, strict=True))
+
+
+def check_researcher(epsilon: float, budget: Budget, charges: Iterable[Charge], mechanism: DiscreteGaussian) -> None:
+    """Raise BudgetSpent unless one researcher's answers about a Dataset, with this one more, cost at most `epsilon`.
+
+    The same filter as the Budget's, at its delta, over fewer Charges: people who share their answers are held by the
+    Budget alone.
+
+    Parameters
+    ----------
+    charges
+        For that researcher's Requests, and no others.
+    """
+    if not Standing.of(budget, charges).has_room(mechanism, epsilon):
+        raise BudgetSpent(
+            "This site's privacy limit for one researcher has no room for the request.",
+            "Ask with a smaller --epsilon, or ask the site's stewards what is left to you.",
+            rule="epsilon_per_researcher",
+        )

@@ -16,6 +16,7 @@ from synthema_core.secure_sum.layout import Layout
 _SITE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 _LARGEST_BYTES = 1_000_000
+_CIRCUMSTANCES = frozenset({"requester", "purpose", "created_at", "expires_at", "max_runs", "supersedes"})
 SMALLEST_FEDERATION = 3
 """With two sites, each knows the other's sum: it is the total less its own."""
 
@@ -182,10 +183,7 @@ class Plan:
     @property
     def question_digest(self) -> str:
         """SHA-256 over what is asked of whom, leaving out who asks, why and when."""
-        whole = self.to_dict()
-        for circumstance in ("requester", "purpose", "created_at", "expires_at", "max_runs", "supersedes"):
-            del whole[circumstance]
-        return digest(whole)
+        return question_digest(self.to_dict())
 
     def to_dict(self) -> dict[str, Json]:
         return {
@@ -228,6 +226,11 @@ class Plan:
         if canonical(plan.to_dict()) != canonical(dict(data)):
             raise InvalidPlan("The Plan is not in its canonical form.", "Sort its sites by name.")
         return plan
+
+
+def question_digest(plan: Mapping[str, Json]) -> str:
+    """The question digest of a Plan in its canonical form."""
+    return digest({part: value for part, value in plan.items() if part not in _CIRCUMSTANCES})
 
 
 def describe_change(old: Plan, new: Plan) -> Sequence[tuple[str, Json, Json]]:

@@ -12,6 +12,7 @@ from synthema_core.card import Card
 from synthema_core.charging import mechanism_of
 from synthema_core.errors import InvalidInput, InvalidPlan, NotFound
 from synthema_core.plan import SMALLEST_FEDERATION, Mode, OutputPolicy, Participant, Plan, PrivacyTarget
+from synthema_core.schemas import Schema
 
 DEFAULT_EPSILON = 1.0
 DEFAULT_DELTA = 1e-6
@@ -76,20 +77,41 @@ def make_plan(
     NotFound, InvalidInput, InvalidPlan
         One sentence and a hint.
     """
-    if len(cards) < SMALLEST_FEDERATION:
-        raise InvalidPlan(
-            f"A secure sum needs at least {SMALLEST_FEDERATION} sites, and {len(cards)} were chosen.", "Ask more sites."
-        )
-    schema_digest = _shared(cards, "schema", [card.schema.digest for card in cards])
-    engine = _shared(cards, "engine version", [card.engine for card in cards])
     kind = find(analysis)
-    question = kind.from_options(options, cards[0].schema)
+    question = kind.from_options(options, _schema_of(cards))
+    return plan_of(
+        question,
+        cards,
+        requester=requester,
+        purpose=purpose,
+        now=now,
+        epsilon=epsilon,
+        delta=delta,
+        supersedes=supersedes,
+    )
+
+
+def plan_of(
+    question: Analysis,
+    cards: Sequence[Card],
+    *,
+    requester: str,
+    purpose: str,
+    now: datetime,
+    epsilon: float | None = None,
+    delta: float | None = None,
+    supersedes: str = "",
+) -> Plan:
+    """The Plan that asks this question; else as `make_plan`."""
+    schema = _schema_of(cards)
+    question.check_against(schema)
+    kind = type(question)
     plan = Plan(
-        analysis=analysis,
+        analysis=kind.name,
         parameters=question.parameters(),
         mode=Mode.PRIVATE if kind.private else Mode.EXACT,
-        engine=engine,
-        schema=schema_digest,
+        engine=_shared(cards, "engine version", [card.engine for card in cards]),
+        schema=schema.digest,
         layout=question.layout,
         participants=tuple(
             Participant(card.site, card.identity, card.dataset, card.version, card.commitment) for card in cards
@@ -107,6 +129,20 @@ def make_plan(
     )
     mechanism_of(plan, question)  # a cost that no noise can keep is told before stewards are asked
     return plan
+
+
+def capacity_of(cards: Sequence[Card]) -> int:
+    """The most patients that any of these sites may have: what code for each patient must have time for."""
+    return max(1, _strictest(cards, "max_patients"))
+
+
+def _schema_of(cards: Sequence[Card]) -> Schema:
+    if len(cards) < SMALLEST_FEDERATION:
+        raise InvalidPlan(
+            f"A secure sum needs at least {SMALLEST_FEDERATION} sites, and {len(cards)} were chosen.", "Ask more sites."
+        )
+    _shared(cards, "schema", [card.schema.digest for card in cards])
+    return cards[0].schema
 
 
 def _privacy(kind: type[Analysis], epsilon: float | None, delta: float | None) -> PrivacyTarget | None:

@@ -8,11 +8,13 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from synthema_core.canonical import Json, digest
+from synthema_core.code.shapes import SHAPES, analysis_name
 from synthema_core.errors import InvalidPolicy
 from synthema_core.ledger import Budget
 from synthema_core.plan import SMALLEST_FEDERATION
 
 _FEWEST_PATIENTS = 3
+_LONGEST_APPROVAL_DAYS = 3650.0
 _PARTS = frozenset({"defaults", "datasets"})
 _BUDGET = "budget"
 _DEFAULT_BUDGET = Budget(3.0, 1e-6)
@@ -42,6 +44,23 @@ class DatasetPolicy:
         The most one private Request may cost, at a delta no larger than the Budget's.
     approval_days
         After so many days an approval that was not used is void.
+    requesters
+        Who may ask; empty allows every researcher of the federation.
+    stewards
+        How many stewards must approve, and clear what is staged.
+    epsilon_per_researcher
+        The most that all private answers to one researcher may cost together.
+    auto_approve
+        Names of built-in analyses that this site approves by itself, within all its limits. Never code.
+    auto_epsilon
+        The most a private Request may cost to be approved that way.
+    code
+        Shapes of code that may be sent; empty allows none.
+    max_patients
+        No version of the Dataset has more patients. Public, and the measure of how long code per patient takes: with
+        more of them than this, the site runs no code.
+    code_cpu_seconds
+        The most one evaluation of code may take.
     """
 
     min_patients: int = 10
@@ -53,6 +72,14 @@ class DatasetPolicy:
     analyses: tuple[str, ...] = ()
     epsilon_per_request: float = 1.0
     approval_days: float = 30.0
+    requesters: tuple[str, ...] = ()
+    stewards: int = 1
+    epsilon_per_researcher: float = 3.0
+    auto_approve: tuple[str, ...] = ()
+    auto_epsilon: float = 0.0
+    code: tuple[str, ...] = ()
+    max_patients: int = 1_000
+    code_cpu_seconds: float = 60.0
 
     def __post_init__(self) -> None:
         least = {
@@ -62,14 +89,26 @@ class DatasetPolicy:
             "max_numbers_per_patient": 0,
             "epsilon_per_request": 0,
             "approval_days": 0.01,
+            "stewards": 1,
+            "epsilon_per_researcher": 0,
+            "auto_epsilon": 0,
+            "max_patients": _FEWEST_PATIENTS,
+            "code_cpu_seconds": 0.01,
         }
         for name, limit in least.items():
             if not limit <= getattr(self, name) < float("inf"):
                 raise InvalidPolicy(f"The policy's {name} must be at least {limit:g}.")
+        if self.approval_days > _LONGEST_APPROVAL_DAYS:
+            raise InvalidPolicy(f"The policy's approval_days must be at most {_LONGEST_APPROVAL_DAYS:g}.")
+        unknown = sorted(set(self.code) - set(SHAPES))
+        if unknown:
+            raise InvalidPolicy(f"There is no shape of code '{unknown[0]}'.", f"There are {', '.join(SHAPES)}.")
+        if any(name.startswith(analysis_name("")) for name in self.auto_approve):
+            raise InvalidPolicy("No code is approved without a steward.", "Name built-in analyses in auto_approve.")
 
     def public(self) -> dict[str, Json]:
         """What the Card shows: everything but nothing else; a limit that researchers do not know only wastes time."""
-        return {**asdict(self), "analyses": list(self.analyses)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +228,14 @@ max_numbers_per_patient = 12.0  # what exact Plans may release, over all rounds,
 analyses = []                   # names of the analyses that may be asked; empty allows all
 epsilon_per_request = 1.0       # the most that one private request may cost
 approval_days = 30.0            # an approval that is not used is void after so many days
+requesters = []                 # who may ask; empty allows every researcher of the federation
+stewards = 1                    # how many stewards must approve, and clear what code put out
+epsilon_per_researcher = 3.0    # the most that all private answers to one researcher may cost together
+auto_approve = []               # built-in analyses approved without a steward, within all these limits; never code
+auto_epsilon = 0.0              # the most that a private request may cost to be approved that way
+code = []                       # shapes of researchers' code that may be sent: "per-patient", "per-block", "aggregate"
+max_patients = 1000             # a public promise that no version has more; code takes time for so many
+code_cpu_seconds = 60.0         # the most that one evaluation of code may take
 
 [defaults.budget]               # what all private answers together may cost a patient; never given back
 epsilon = 3.0

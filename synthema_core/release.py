@@ -9,6 +9,7 @@ from typing import Any, Self
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from synthema_core.canonical import Json, digest
+from synthema_core.code.shapes import AGGREGATE, PER_BLOCK, PER_PATIENT, shape_of
 from synthema_core.errors import IntegrityFailure
 from synthema_core.identity import sign, verify
 from synthema_core.plan import Mode, Plan
@@ -16,6 +17,10 @@ from synthema_core.plan import Mode, Plan
 _DOMAIN = "release"
 UNIT = "one patient at one site"
 NEIGHBOURS = "add or remove one patient"
+_OF_SHAPE: Mapping[str, str] = {
+    PER_PATIENT: "for each patient",
+    PER_BLOCK: "for each block of patients",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +29,12 @@ class Guarantee:
 
     Parameters
     ----------
+    kind
+        ``exact`` sums; ``released`` by the decision of stewards; ``private``: differentially private.
     epsilon, delta
         Of this Release for one patient at one site; None where there is no formal guarantee.
     noise_standard_deviation
-        Of each released number, in its own unit; None for exact sums.
+        Of each released number, in its own unit; None for exact sums, and for code, where it differs by output.
     """
 
     kind: str
@@ -46,9 +53,16 @@ def guarantee_of(plan: Plan, noise_standard_deviation: float | None, *, exact_be
     Parameters
     ----------
     exact_before
-        Whether an exact output about any of these patients was released before: then no later Release can
-        promise an end-to-end guarantee for them.
+        Whether an exact or steward-released output about any of these patients came before: then no later Release
+        can promise an end-to-end guarantee for them.
     """
+    shape = shape_of(plan.analysis)
+    if shape == AGGREGATE:
+        return Guarantee(
+            kind="released",
+            statement="Released by decision of each site's stewards, who looked at its numbers: no formal guarantee.",
+            mechanism="secure sum of staged outputs, without noise",
+        )
     if plan.mode is Mode.EXACT or plan.privacy is None:
         return Guarantee(
             kind="exact",
@@ -59,15 +73,22 @@ def guarantee_of(plan: Plan, noise_standard_deviation: float | None, *, exact_be
         f"Differentially private: epsilon {plan.privacy.epsilon:g}, delta {plan.privacy.delta:g} "
         f"for {UNIT}, {NEIGHBOURS}."
     )
+    if shape:
+        statement += (
+            f" The code ran {_OF_SHAPE[shape]} apart: this holds whatever the code does. Every site gave one answer, "
+            "at a time fixed before. Cache and contention channels between evaluations remain."
+        )
     if exact_before:
-        statement += " No end-to-end DP guarantee: an exact output about these patients was released before."
+        statement += (
+            " No end-to-end DP guarantee: an exact or steward-released output about these patients came before."
+        )
     return Guarantee(
         kind="private",
         statement=statement,
         mechanism="discrete Gaussian noise, drawn in full at each site, inside the secure sum",
         epsilon=plan.privacy.epsilon,
         delta=plan.privacy.delta,
-        noise_standard_deviation=noise_standard_deviation,
+        noise_standard_deviation=None if shape else noise_standard_deviation,
     )
 
 

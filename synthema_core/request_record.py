@@ -41,9 +41,13 @@ class RequestRecord:
         return next((event for event in reversed(self.events) if event.verb is verb), None)
 
     @property
+    def begun(self) -> Event | None:
+        """The start of the last Job: of the sum, where code was run and staged before it."""
+        return self.last(Verb.SUM) or self.last(Verb.START)
+
+    @property
     def job(self) -> str | None:
-        start = self.last(Verb.START)
-        return str(start.detail["job"]) if start else None
+        return str(self.begun.detail["job"]) if self.begun else None
 
 
 def request_ids(journal: JournalReader) -> list[str]:

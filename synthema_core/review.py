@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
 
@@ -24,7 +24,15 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What was decided, by whom, until when. `signature` is the steward's, or the site's for `policy:<digest>`."""
+    """What was decided, by whom, until when. `signature` is the steward's, or the site's for `policy:<digest>`.
+
+    Parameters
+    ----------
+    stewards_needed
+        How many stewards of the site must approve, this one included.
+    without
+        A condition of the approval: outputs of the Plan's code that this site will not contribute to.
+    """
 
     request: str
     plan_digest: str
@@ -34,6 +42,8 @@ class Review:
     reason: str
     decided_at: str
     expires_at: str
+    stewards_needed: int = 1
+    without: tuple[str, ...] = ()
     signature: str = ""
 
     def __post_init__(self) -> None:
@@ -51,21 +61,23 @@ class Review:
         return {key: value for key, value in self.to_dict().items() if key != "signature"}
 
     def to_dict(self) -> dict[str, Json]:
-        return {**asdict(self), "verdict": self.verdict.value}
+        return {**asdict(self), "verdict": self.verdict.value, "without": list(self.without)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         try:
-            review = cls(**{**data, "verdict": Verdict(data["verdict"])})
+            exact = {"verdict": Verdict(data["verdict"]), "stewards_needed": data["stewards_needed"]}
+            review = cls(**{**data, **exact, "without": tuple(data["without"])})
         except (TypeError, ValueError, KeyError, AttributeError, InvalidInput):
             raise IntegrityFailure("A Review cannot be read.") from None
-        if not all(isinstance(part, str) for part in asdict(review).values()):
+        parts = {**asdict(review), "stewards_needed": ""}
+        texts = [*review.without, *(part for name, part in parts.items() if name != "without")]
+        if not all(isinstance(text, str) for text in texts) or type(review.stewards_needed) is not int:
             raise IntegrityFailure("A Review cannot be read.")
         return review
 
     def signed(self, key: Ed25519PrivateKey) -> Review:
-        statement = self.statement()
-        return Review(**{**statement, "verdict": self.verdict, "signature": sign(key, _DOMAIN, statement)})  # type: ignore[arg-type]
+        return replace(self, signature=sign(key, _DOMAIN, self.statement()))
 
     def check_signature(self, public_key: str) -> None:
         """Raise IntegrityFailure unless `public_key` signed exactly this."""

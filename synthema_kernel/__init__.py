@@ -1,4 +1,4 @@
-"""What a researcher's notebook loads: ``%load_ext synthema_kernel``, then ``%fed help``.
+"""What a researcher's notebook loads: ``%load_ext synthema_kernel``, then ``%fed help`` and ``%%remote``.
 
 Loading stays under a second: pandas, papermill, the widgets and the analyses are imported when first used.
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def load_ipython_extension(ipython: Any) -> None:
-    """Register the ``%fed`` magic. Called by ``%load_ext synthema_kernel``."""
+    """Register ``%fed`` and ``%%remote``. Called by ``%load_ext synthema_kernel``."""
     from synthema_kernel.magics import FederationMagics
 
     ipython.register_magics(FederationMagics(ipython))

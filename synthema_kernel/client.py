@@ -107,6 +107,18 @@ class FederationClient:
         """One Request with its Plan (``plan``) and its history (``trail``)."""
         return dict(self._get(f"requests/{_part(identifier)}"))
 
+    def plan(self, identifier: str) -> Plan:
+        """The Plan of a Request: everything that its reviewers decide on."""
+        return Plan.from_dict(self._get(f"requests/{_part(identifier)}/plan"))
+
+    def answer(self, identifier: str, text: str) -> View:
+        """Answer a steward's question about a Request that is under review."""
+        return dict(self._call("POST", f"requests/{_part(identifier)}/answer", json={"text": text}))
+
+    def log(self, identifier: str) -> list[View]:
+        """What stewards shared of a Request's runs at their sites."""
+        return list(self._get(f"requests/{_part(identifier)}/log"))
+
     def release(self, identifier: str) -> Release:
         """The Release of a Request. Raises NotFound while there is none."""
         return Release.from_dict(self._get(f"requests/{_part(identifier)}/release"))

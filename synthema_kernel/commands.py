@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synthema_core.errors import InvalidInput
+from synthema_core.errors import InvalidInput, NotFound
 from synthema_kernel import shown
 from synthema_kernel.client import View
 from synthema_kernel.line import Line
-from synthema_kernel.markup import printable
-from synthema_kernel.session import Question, Session, spoken
+from synthema_kernel.progress import progress_line
+from synthema_kernel.question import COMMON, DRY_RUN, Question, common
+from synthema_kernel.session import Session
 
 if TYPE_CHECKING:
     from synthema_kernel.magics import Command
     from synthema_kernel.result import Result
 
-_COMMON = frozenset({"dataset", "sites", "purpose", "epsilon", "delta", "name", "supersedes"})
+_CHANGEABLE = ("purpose", "sites", "epsilon", "delta", "name", DRY_RUN)
 
 
 def sites(session: Session, line: Line) -> shown.Shown:
@@ -36,8 +38,20 @@ def plan(session: Session, line: Line) -> shown.Shown:
 
 
 def run(session: Session, line: Line) -> shown.Shown:
-    rehearsed = session.plan(question(line))
-    return shown.receipt(rehearsed, session.submit(rehearsed))
+    return submit(session, question(line), dry_run=line.flag(DRY_RUN))
+
+
+def submit(session: Session, asked: Question, *, dry_run: bool) -> shown.Shown:
+    """Plan and try a question; submit it unless it is only to be seen."""
+    rehearsed = session.plan(asked)
+    return shown.plan(rehearsed) if dry_run else shown.receipt(rehearsed, session.submit(rehearsed))
+
+
+def remote(session: Session, line: Line, source: str) -> shown.Shown:
+    """A ``%%remote`` cell; helper modules lie in the notebook's folder."""
+    from synthema_kernel.cell import read_cell
+
+    return submit(session, read_cell(line, source, Path.cwd()), dry_run=line.flag(DRY_RUN))
 
 
 def status(session: Session, line: Line) -> shown.Shown:
@@ -65,9 +79,44 @@ def result(session: Session, line: Line) -> Result:
 
 def withdraw(session: Session, line: Line) -> shown.Shown:
     line.allow(words=1)
+    return shown.request(session.withdraw(_request_named(line)))
+
+
+def diff(session: Session, line: Line) -> shown.Shown:
+    line.allow(words=2)
+    name, other = _request_named(line), line.word(1)
+    new = session.plan_named(name)
+    old = session.plan_named(other) if other else session.superseded_by(new)
+    if old is None:
+        raise NotFound(f"The request '{name}' supersedes none of yours.", f"Name another: %fed diff {name} OTHER.")
+    return shown.compared(old, new, (other or "what it supersedes", name))
+
+
+def resubmit(session: Session, line: Line) -> shown.Shown:
+    line.allow(*_CHANGEABLE, words=1)
+    from synthema_kernel.again import ask_again
+
+    view = session.request(_request_named(line))
+    return submit(session, ask_again(line, view, session.client.plan(view["id"])), dry_run=line.flag(DRY_RUN))
+
+
+def answer(session: Session, line: Line) -> shown.Shown:
+    line.allow(words=2)
+    name, text = _request_named(line), line.word(1).strip()
+    if not text:
+        raise InvalidInput("'%fed answer' needs the answer, too.", 'For example %fed answer my-study "Age in years."')
+    return shown.request(session.answer(name, text))
+
+
+def logs(session: Session, line: Line) -> shown.Shown:
+    line.allow(words=1)
+    return shown.logs(_request_named(line), session.log(line.word()))
+
+
+def _request_named(line: Line) -> str:
     if not line.word():
-        raise InvalidInput("'%fed withdraw' needs the name of a request.", "See `%fed status`.")
-    return shown.request(session.withdraw(line.word()))
+        raise InvalidInput(f"'{line.called}' needs the name of a request.", "See `%fed status`.")
+    return line.word()
 
 
 COMMANDS: Mapping[str, Command] = {
@@ -79,6 +128,10 @@ COMMANDS: Mapping[str, Command] = {
     "follow": follow,
     "result": result,
     "withdraw": withdraw,
+    "diff": diff,
+    "resubmit": resubmit,
+    "answer": answer,
+    "logs": logs,
 }
 
 
@@ -86,28 +139,9 @@ def question(line: Line) -> Question:
     """The question in a `plan` or `run` line; options that are not common to all are the analysis's own."""
     line.allow_words(1)
     if not line.word():
-        raise InvalidInput(f"'%fed {line.verb}' needs the name of an analysis.", "For example kaplan-meier.")
-    return Question(
-        analysis=line.word(),
-        dataset=line.required("dataset", "NAME"),
-        purpose=line.required("purpose", '"a sentence for the data owners"'),
-        options={name: value for name, value in line.options.items() if name not in _COMMON},
-        sites=line.names("sites"),
-        epsilon=line.number("epsilon"),
-        delta=line.number("delta"),
-        name=line.required("name", "my-study") if "name" in line.options else "",
-        supersedes=line.required("supersedes", "my-study") if "supersedes" in line.options else "",
-    )
-
-
-def progress_line(view: View) -> str:
-    """One line about where a Request is."""
-    verdicts = [site["verdict"] for site in view["sites"]]
-    where = f"{view['name'] or view['id']}: {spoken(view['status'])}"
-    if view["status"] in ("submitted", "under_review"):
-        return printable(f"{where}, {verdicts.count('approved')} of {len(verdicts)} sites have approved")
-    progress = view.get("progress") or {}
-    return printable(f"{where}, {progress['text']}" if progress.get("text") else where)
+        raise InvalidInput(f"'{line.called}' needs the name of an analysis.", "For example kaplan-meier.")
+    own = {name: value for name, value in line.options.items() if name not in COMMON}
+    return Question(line.word(), **common(line), options=own)
 
 
 class _Printer:

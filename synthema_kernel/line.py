@@ -1,4 +1,4 @@
-"""What was typed after ``%fed``, as words and options."""
+"""What was typed after ``%fed`` or ``%%remote``, as words and options."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from synthema_core.errors import InvalidInput
 _OPTION = re.compile(r"--([A-Za-z][A-Za-z0-9_-]*)(?:=(.*))?", re.DOTALL)
 _VARIABLE = "-o"
 _LONGEST_WAIT_SECONDS = 7 * 24 * 3600.0
+REMOTE = "%%remote"
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One ``%fed`` line.
+    """One ``%fed`` line, or the line above a ``%%remote`` cell.
 
     Parameters
     ----------
     verb
-        The first word; ``help`` for an empty line.
+        The first word; ``help`` for an empty line; ``%%remote`` for a cell's.
     words
         The words after it that belong to no option.
     options
@@ -40,6 +41,15 @@ class Line:
     def read(cls, text: str) -> Self:
         """Raises InvalidInput for open quotes, repeated options and words that cannot be options."""
         verb, *rest = _split(text) or ["help"]
+        return cls._read(verb, rest)
+
+    @classmethod
+    def of_cell(cls, text: str) -> Self:
+        """What stands beside ``%%remote``. Raises as `read` does."""
+        return cls._read(REMOTE, _split(text))
+
+    @classmethod
+    def _read(cls, verb: str, rest: list[str]) -> Self:
         words: list[str] = []
         options: dict[str, str] = {}
         while rest:
@@ -58,18 +68,23 @@ class Line:
             raise InvalidInput("-o takes the name of a variable.", "For example -o km.")
         return cls(verb, tuple(words), options, variable or "")
 
+    @property
+    def called(self) -> str:
+        """As it is typed: ``%fed run``."""
+        return self.verb if self.verb == REMOTE else f"%fed {self.verb}"
+
     def allow(self, *options: str, words: int = 0) -> None:
         """Raise InvalidInput, naming it, for an option or word this verb does not take."""
         unknown = [name for name in self.options if name not in options]
         if unknown:
             offered = ", ".join([*(f"--{name}" for name in options), "-o VARIABLE"])
-            raise InvalidInput(f"'%fed {self.verb}' has no option --{unknown[0]}.", f"It has {offered}.")
+            raise InvalidInput(f"'{self.called}' has no option --{unknown[0]}.", f"It has {offered}.")
         self.allow_words(words)
 
     def allow_words(self, most: int) -> None:
         if len(self.words) > most:
             raise InvalidInput(
-                f"'%fed {self.verb}' does not understand '{self.words[most]}'.",
+                f"'{self.called}' does not understand '{self.words[most]}'.",
                 "Put quotes around a value of several words; see `%fed help`.",
             )
 
@@ -79,8 +94,21 @@ class Line:
     def required(self, name: str, example: str) -> str:
         value = self.options.get(name, "").strip()
         if not value:
-            raise InvalidInput(f"'%fed {self.verb}' needs --{name}.", f"For example --{name} {example}.")
+            raise InvalidInput(f"'{self.called}' needs --{name}.", f"For example --{name} {example}.")
         return value
+
+    def flag(self, name: str) -> bool:
+        """Whether an option without a value is given."""
+        if self.options.get(name):
+            raise InvalidInput(f"--{name} takes no value.", f"Leave '{self.options[name]}' out.")
+        return name in self.options
+
+    def whole(self, name: str) -> int | None:
+        """A whole number above 0, or None where the option is not given."""
+        value = self.number(name)
+        if value is not None and value % 1:
+            raise InvalidInput(f"--{name} takes a whole number.", f"For example --{name} 20.")
+        return None if value is None else int(value)
 
     def number(self, name: str) -> float | None:
         """A number above 0, or None where the option is not given."""
@@ -106,6 +134,14 @@ class Line:
         if name in self.options and (not parts or len(set(parts)) != len(parts)):
             raise InvalidInput(f"--{name} takes different names between commas.", f"For example --{name} a,b,c.")
         return parts
+
+
+def take_options(line: str, cell: str) -> tuple[str, str]:
+    """A cell's whole line of options, which may go on after a backslash as a shell's, and the code below it."""
+    while line.rstrip().endswith("\\") and cell:
+        more, _, cell = cell.partition("\n")
+        line = f"{line.rstrip()[:-1]} {more}"
+    return line, cell
 
 
 def _split(text: str) -> list[str]:

@@ -9,13 +9,23 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, Protocol
 
 _BREAKING = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})  # controls, and what ends a line or paragraph
 _LINE = "1px solid rgba(128,128,128,.35)"
 _BLOCK = "font-family:system-ui,-apple-system,'Segoe UI','Helvetica Neue',Arial,sans-serif;line-height:1.45"
 _CELL = f"padding:4px 12px 4px 0;border:0;border-bottom:{_LINE};vertical-align:top"
 _NUMBERS = "text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap"
+MONOSPACE = "font-family:ui-monospace,'SF Mono',Menlo,Consolas,monospace;font-size:12px;line-height:1.5"
+GOOD, WARNING, BAD = "#1a7f4b", "#b26a00", "#c0392b"
+
+
+class Part(Protocol):
+    """Something that is shown, as HTML and as plain text."""
+
+    def html(self) -> str: ...
+
+    def text(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +49,14 @@ class Table:
             "<tr>" + "".join(self._cell("td", index, text) for index, text in enumerate(row)) + "</tr>"
             for row in self.rows
         )
-        caption = (
+        named = (
             f'<caption style="caption-side:top;text-align:left;font-weight:600;padding:6px 0;color:inherit">'
             f"{escape(printable(self.caption))}</caption>"
             if self.caption
             else ""
         )
         return (
-            f'<table style="border-collapse:collapse;border:0;margin:4px 0 10px;{_BLOCK};font-size:13px">{caption}'
+            f'<table style="border-collapse:collapse;border:0;margin:4px 0 10px;{_BLOCK};font-size:13px">{named}'
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         )
 
@@ -82,6 +92,12 @@ def paragraph(text: str) -> str:
 
 def heading(text: str) -> str:
     return f'<p style="margin:8px 0 2px;font-size:15px;font-weight:600;{_BLOCK}">{escape(printable(text))}</p>'
+
+
+def caption(text: str) -> str:
+    """Over something that is no table; like a table's."""
+    style = f"margin:8px 0 2px;font-size:13px;font-weight:600;{_BLOCK}"
+    return f'<p style="{style}">{escape(printable(text))}</p>' if text else ""
 
 
 def block(*parts: str) -> str:

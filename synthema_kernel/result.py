@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from synthema_core.errors import NotFound
 from synthema_core.release import Release
-from synthema_kernel import markup, result_tables
-from synthema_kernel.figures import forest, histogram, kaplan_meier
+from synthema_kernel import markup, outcome, result_tables
+from synthema_kernel.figures import code, forest, histogram, kaplan_meier
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from synthema_core.secure_sum.layout import Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +26,14 @@ class _Kind:
     records: Callable[[Mapping[str, Any]], Iterator[dict[str, Any]]]
 
 
+_OF_CODE = _Kind(code.draw, outcome.tables, outcome.records)
 _KINDS: Mapping[str, _Kind] = {
     "kaplan-meier": _Kind(kaplan_meier.draw, result_tables.kaplan_meier, result_tables.kaplan_meier_records),
     "cox": _Kind(forest.draw, result_tables.cox, result_tables.cox_records),
     "histogram": _Kind(histogram.draw, result_tables.histogram, result_tables.histogram_records),
+    "code-per-patient": _OF_CODE,
+    "code-per-block": _OF_CODE,
+    "code-aggregate": _OF_CODE,
 }
 
 
@@ -53,6 +59,20 @@ class Result:
         """The result as JSON: everything that was released, unrounded."""
         return self.release.result
 
+    def __getitem__(self, name: str) -> Floats:
+        """An output of code as the array that was declared: the sum over all sites, NaN where a site left it out."""
+        import numpy as np
+
+        for output in self.values.get("outputs", []):
+            if output["name"] == name:
+                return np.array(output["values"], dtype=np.float64).reshape(output["shape"])
+        known = ", ".join(output["name"] for output in self.values.get("outputs", []))
+        raise NotFound(f"The result has no output '{name}'.", f"It has {known}." if known else "Read its `.values`.")
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of the outputs of code."""
+        return (str(output["name"]) for output in self.values.get("outputs", []))
+
     @property
     def _kind(self) -> _Kind:
         name = str(self.release.result.get("kind"))
@@ -68,7 +88,8 @@ class Result:
 
     def to_svg(self) -> str:
         """The picture as the text of an SVG file, with its guarantee and its provenance under it."""
-        return self._kind.draw(self.values, [self.release.guarantee.statement, self._origin()])
+        told = {**self.values, "purpose": self.release.purpose}
+        return self._kind.draw(told, [self.release.guarantee.statement, self._origin()])
 
     def _origin(self) -> str:
         release = self.release
@@ -80,7 +101,7 @@ class Result:
     def _provenance(self) -> markup.Table:
         release = self.release
         guarantee = release.guarantee
-        noise = guarantee.noise_standard_deviation
+        noise = None if self._kind is _OF_CODE else guarantee.noise_standard_deviation  # code: each output has its own
         rows = [
             ("Guarantee", guarantee.statement),
             ("Mechanism", guarantee.mechanism),

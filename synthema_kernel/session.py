@@ -1,66 +1,29 @@
-"""What a researcher does with a federation, as use cases: plan, rehearse, submit, follow, read, withdraw."""
+"""What a researcher does with a federation, as use cases: plan, rehearse, submit, follow, read, withdraw, ask again."""
 
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from synthema_core.errors import InvalidInput, NotFound, Refused, RoundFailed, SynthemaError, Unavailable, from_wire
+from synthema_core.errors import NotFound, Refused, RoundFailed, SynthemaError, Unavailable, from_wire
 from synthema_core.request import Status
 from synthema_kernel.client import FederationClient, View, has_ended
+from synthema_kernel.progress import spoken, standing
+from synthema_kernel.question import Question
 from synthema_kernel.settings import Settings
 
 if TYPE_CHECKING:
     from synthema_core.card import Card
     from synthema_core.plan import Plan
     from synthema_core.release import Release
+    from synthema_core.sandbox.port import Backend
     from synthema_core.schemas import Schema
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What a researcher typed.
-
-    Parameters
-    ----------
-    options
-        The analysis's own options, as text.
-    sites
-        The sites to ask; empty for all that offer the dataset.
-    epsilon, delta
-        The cost of a private analysis; None for its defaults.
-    name
-        What to call the Request; empty for ``ANALYSIS-DATASET``.
-    supersedes
-        Name or id of the Request this one replaces; reviewers are shown what changed.
-    """
-
-    analysis: str
-    dataset: str
-    purpose: str
-    options: Mapping[str, str] = field(default_factory=dict)
-    sites: tuple[str, ...] = ()
-    epsilon: float | None = None
-    delta: float | None = None
-    name: str = ""
-    supersedes: str = ""
-
-    def __post_init__(self) -> None:
-        if self.name and not _NAME.fullmatch(self.name):
-            raise InvalidInput(
-                f"'{self.name}' cannot name a request.", "Use up to 80 letters, digits, dots, hyphens and underscores."
-            )
-
-    @property
-    def request_name(self) -> str:
-        return self.name or f"{self.analysis}-{self.dataset}"
+    from synthema_kernel.evidence import Evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +37,10 @@ class Rehearsed:
     failure
         Why the trial gave no result; None if it did. Mocks are random, so a model that finds no answer on them
         may find one on patients: such a Plan can still be submitted.
+    evidence
+        Of code: findings, and its trial in the sandbox instead of Rounds.
+    before
+        The Plan it supersedes.
     """
 
     name: str
@@ -81,10 +48,18 @@ class Rehearsed:
     schema: Schema
     rounds: int
     failure: SynthemaError | None = None
+    evidence: Evidence | None = None
+    before: Plan | None = None
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _choose_backend() -> Backend:
+    from synthema_core.sandbox.choose import choose_backend
+
+    return choose_backend()
 
 
 class Session:
@@ -94,11 +69,19 @@ class Session:
     ----------
     clock
         The present moment, with its time zone.
+    choose
+        Finds the sandbox in which code is tried; asked once, for it takes a moment.
     """
 
-    def __init__(self, client: FederationClient, clock: Callable[[], datetime] = _now) -> None:
+    def __init__(
+        self,
+        client: FederationClient,
+        clock: Callable[[], datetime] = _now,
+        choose: Callable[[], Backend] = _choose_backend,
+    ) -> None:
         self.client = client
         self._clock = clock
+        self._choose = cache(choose)
         self._requests: dict[str, str] = {}
         self._last = ""
 
@@ -119,33 +102,58 @@ class Session:
         NotFound, InvalidInput, InvalidPlan
             What is wrong with the question.
         """
-        from synthema_core.planning import make_plan, select_cards
-        from synthema_core.rehearsal import rehearse
+        from synthema_core.planning import make_plan, plan_of, select_cards
 
         cards = select_cards(self.client.cards(), question.dataset, question.sites)
-        plan = make_plan(
-            question.analysis,
-            question.options,
-            cards,
-            requester=self.client.me(),
-            purpose=question.purpose,
-            now=self._clock(),
-            epsilon=question.epsilon,
-            delta=question.delta,
-            supersedes=str(self.request(question.supersedes)["plan_digest"]) if question.supersedes else "",
+        before = self.plan_named(question.supersedes) if question.supersedes else None
+        terms: Any = {
+            "requester": self.client.me(),
+            "purpose": question.purpose,
+            "now": self._clock(),
+            "epsilon": question.epsilon,
+            "delta": question.delta,
+            "supersedes": before.digest if before else "",
+        }
+        plan = (
+            plan_of(question.ask(cards), cards, **terms)
+            if question.ask
+            else make_plan(question.analysis, question.options, cards, **terms)
         )
-        schema = cards[0].schema
+        return replace(self._tried(question.request_name, plan, cards[0].schema), before=before)
+
+    def _tried(self, name: str, plan: Plan, schema: Schema) -> Rehearsed:
+        from synthema_core.analyses import from_plan
+        from synthema_core.code.declaration import AnyShape
+        from synthema_core.rehearsal import rehearse
+
+        question = from_plan(plan.analysis, plan.parameters)
+        if isinstance(question, AnyShape):
+            from synthema_kernel.evidence import gather
+
+            return Rehearsed(name, plan, schema, 1, evidence=gather(question, schema, len(plan.sites), self._choose))
         try:
             _, rounds = rehearse(plan, schema)
         except RoundFailed as error:
-            return Rehearsed(question.request_name, plan, schema, 0, error)
-        return Rehearsed(question.request_name, plan, schema, rounds)
+            return Rehearsed(name, plan, schema, 0, error)
+        return Rehearsed(name, plan, schema, rounds)
 
     def submit(self, rehearsed: Rehearsed) -> View:
         """Submit a Plan that was tried; returns at once."""
         view = self.client.submit(rehearsed.plan, rehearsed.name)
         self._last = self._requests[rehearsed.name] = str(view["id"])
         return view
+
+    def plan_named(self, name: str = "") -> Plan:
+        """The Plan of a Request: all that reviewers see, with its code."""
+        return self.client.plan(self.identifier(name))
+
+    def superseded_by(self, plan: Plan) -> Plan | None:
+        """The Plan of the caller's that this one supersedes, if there is one."""
+        views = self.mine() if plan.supersedes else []
+        return next(
+            (self.client.plan(view["id"]) for view in views if view["plan_digest"] == plan.supersedes),
+            None,
+        )
 
     def mine(self) -> list[View]:
         """The caller's own Requests, newest first."""
@@ -168,6 +176,12 @@ class Session:
 
     def request(self, name: str = "") -> View:
         return self.client.request(self.identifier(name))
+
+    def answer(self, name: str, text: str) -> View:
+        return self.client.answer(self.identifier(name), text)
+
+    def log(self, name: str) -> list[View]:
+        return self.client.log(self.identifier(name))
 
     def release(self, name: str = "") -> Release:
         """The Release of a Request; raises what ended the Request if it ended without one."""
@@ -212,11 +226,6 @@ def _until(deadline: float) -> Callable[[float], bool]:
     return pause
 
 
-def spoken(status: Any) -> str:
-    """A status as people read it."""
-    return str(status or "unknown").replace("_", " ")
-
-
 def check_not_ended_without_release(view: Mapping[str, Any]) -> None:
     """Raise what ended a Request without a result: its failure, a rejection with its reason, a withdrawal."""
     status, name = view["status"], view["name"] or view["id"]
@@ -228,6 +237,8 @@ def check_not_ended_without_release(view: Mapping[str, Any]) -> None:
         why = f": {said['reason'].rstrip('.')}" if said and said["reason"] else ""
         message = f"The request '{name}' was rejected{who}{why}."
         raise Refused(message, "Nothing ran; change the question and ask again.", rule="review")
+    if status == Status.WITHHELD:
+        raise Refused(f"The request '{name}': {standing(view)}.", "Ask for less, and again.", rule="release")
     if has_ended(view) and status != Status.RELEASED:
         raise NotFound(f"The request '{name}' has no result: it is {spoken(status)}.", "Submit it again.")
 

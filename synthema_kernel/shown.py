@@ -7,31 +7,35 @@ from dataclasses import dataclass
 from typing import Any
 
 from synthema_core.card import Card
+from synthema_core.plan import Plan
 from synthema_core.schemas import Field, Kind
 from synthema_kernel import markup
 from synthema_kernel.client import View
-from synthema_kernel.markup import Table
-from synthema_kernel.session import Rehearsed, spoken
+from synthema_kernel.evidence import Evidence
+from synthema_kernel.listing import listed
+from synthema_kernel.markup import Part, Table
+from synthema_kernel.progress import spoken, standing, unanswered
+from synthema_kernel.session import Rehearsed
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Tables and sentences, as HTML and as plain text."""
+    """Tables, other parts, and sentences, as HTML and as plain text."""
 
     title: str = ""
-    tables: Sequence[Table] = ()
+    parts: Sequence[Part] = ()
     sentences: Sequence[str] = ()
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         html = [markup.heading(self.title)] if self.title else []
-        html += [table.html() for table in self.tables]
+        html += [part.html() for part in self.parts]
         html += [markup.paragraph(sentence) for sentence in self.sentences]
         return {"text/html": markup.block(*html), "text/plain": str(self)}
 
     def __str__(self) -> str:
         parts = [
             markup.printable(self.title),
-            *(table.text() for table in self.tables),
+            *(part.text() for part in self.parts),
             *map(markup.printable, self.sentences),
         ]
         return "\n\n".join(part for part in parts if part)
@@ -131,27 +135,71 @@ def _verdicts(view: Mapping[str, Any]) -> str:
 
 
 def request(view: View) -> Shown:
-    """One Request: each site's verdict, and what happened so far."""
-    verdicts = [(site["site"], site["verdict"], site["by"], site["reason"]) for site in view["sites"]]
+    """One Request: each site's verdict and decision, what was asked and answered, and what happened so far."""
     trail = [(markup.moment(item["at"]), item["verb"], item["site"], item["actor"]) for item in view.get("trail", [])]
-    failure = view["failure"]
     return Shown(
         f"{view['name'] or view['id']}: {spoken(view['status'])}",
         [
-            Table(("Site", "Verdict", "By", "Reason"), verdicts),
+            _decisions(view),
+            *_thread(view),
             *([Table(("When", "What", "Site", "Who"), trail, "History")] if trail else []),
         ],
-        [
-            f"Purpose: {view['purpose']}",
-            *([f"{failure['message']} {failure['hint']}"] if failure else []),
-            f"Request {view['id']}, Plan {view['plan_digest']}",
-        ],
+        [*_next_steps(view), f"Purpose: {view['purpose']}", f"Request {view['id']}, Plan {view['plan_digest']}"],
     )
+
+
+def _decisions(view: View) -> Table:
+    """What each site said of the Plan; and of its output, where it waits for that."""
+    outputs = [site.get("output") or {} for site in view["sites"]]
+    rows = [(site["site"], site["verdict"], site["by"], _reason(site, "without")) for site in view["sites"]]
+    if not any(outputs):
+        return Table(("Site", "Verdict", "By", "Reason"), rows)
+    more = [(output.get("state", "–"), output.get("by", ""), _reason(output, "left_out")) for output in outputs]
+    columns = ("Site", "Verdict", "By", "Reason", "Output", "By", "Reason")
+    return Table(columns, [(*row, *output) for row, output in zip(rows, more, strict=True)])
+
+
+def _reason(decision: Mapping[str, Any], kept: str) -> str:
+    """Why, and which outputs are left out of the sum."""
+    left_out = ", ".join(decision.get(kept) or [])
+    said = [str(decision.get("reason", "")), f"without {left_out}" if left_out else ""]
+    return "; ".join(part for part in said if part)
+
+
+def _thread(view: View) -> list[Table]:
+    """What stewards asked, and what was answered."""
+    rows = [(item["who"], item["site"], item["text"]) for item in view.get("thread") or []]
+    return [Table(("Who", "Site", "Said"), rows, "Questions and answers")] if rows else []
+
+
+def _next_steps(view: View) -> list[str]:
+    name, told, failure = view["name"] or view["id"], standing(view), view["failure"]
+    return [
+        *([f"{told[0].upper()}{told[1:].rstrip('.')}."] if told else []),
+        *([f'Answer: %fed answer {name} "..."'] if unanswered(view) else []),
+        *([f"{failure['message']} {failure['hint']}"] if failure else []),
+        *([f"A steward shared a log: %fed logs {name}"] if view.get("logs") else []),
+    ]
+
+
+def logs(name: str, shared: Sequence[Mapping[str, Any]]) -> Shown:
+    """What stewards shared of a Request's runs: written by code about rows, read by a steward before it came here."""
+    parts = [listed(item["text"], f"{item['site']}, shared by {item['steward']}") for item in shared]
+    return Shown(f"Logs of '{name}'", parts, [] if parts else ["No steward has shared a log of it."])
 
 
 def plan(rehearsed: Rehearsed) -> Shown:
     """A Plan before it is submitted: what is asked, of whom, at which cost, and how the trial went."""
-    plan = rehearsed.plan
+    return Shown(rehearsed.name, [*asked(rehearsed), *changes(rehearsed)], [trial(rehearsed), "Nothing was submitted."])
+
+
+def asked(rehearsed: Rehearsed) -> list[Part]:
+    """The Plan; of code, also its outputs, findings and trial."""
+    plan, evidence = rehearsed.plan, rehearsed.evidence
+    if evidence is not None:
+        from synthema_kernel import shown_code
+
+        return [Table(("Plan", ""), shown_code.facts(plan, evidence.question)), *shown_code.parts(plan, evidence)]
     cost = f"epsilon {plan.privacy.epsilon:g}, delta {plan.privacy.delta:g}" if plan.privacy else "exact: no noise"
     rows = [
         ("Analysis", plan.analysis),
@@ -164,23 +212,54 @@ def plan(rehearsed: Rehearsed) -> Shown:
         ("Expires", markup.moment(plan.expires_at)),
         ("Digest", plan.digest),
     ]
-    return Shown(rehearsed.name, [Table(("Plan", ""), rows)], [trial(rehearsed)])
+    return [Table(("Plan", ""), rows)]
+
+
+def changes(rehearsed: Rehearsed) -> list[Part]:
+    """What is not as in the Plan it supersedes."""
+    if rehearsed.before is None:
+        return []
+    from synthema_kernel.difference import difference
+
+    return difference(rehearsed.before, rehearsed.plan)
+
+
+def compared(old: Plan, new: Plan, names: tuple[str, str]) -> Shown:
+    """What ``%fed diff`` answers."""
+    from synthema_kernel.difference import difference
+
+    parts = difference(old, new)
+    return Shown(f"From '{names[0]}' to '{names[1]}'", parts, [] if parts else ["Nothing but its dates is different."])
 
 
 def trial(rehearsed: Rehearsed) -> str:
     """One sentence about the trial on Mocks."""
+    if rehearsed.evidence is not None:
+        return _code_trial(rehearsed.evidence)
     if rehearsed.failure:
         return f"On mock data it gave no result: {rehearsed.failure.message} On patients' data it may."
     rounds = f"{rehearsed.rounds} round{'' if rehearsed.rounds == 1 else 's'}"
     return f"Tried on mock data made from the schema alone: it works, in {rounds}."
 
 
+def _code_trial(evidence: Evidence) -> str:
+    done = evidence.trial
+    if done is None:
+        return f"It was not tried: {evidence.untried} Without a sandbox, code is not run."
+    if done.returned == done.evaluations:
+        return "Tried on mock data made from the schema alone: it works."
+    end = "the declared default counts for it" if evidence.question.private else "the request ends without a result"
+    failed = f"{done.evaluations - done.returned} of {done.evaluations}"
+    return f"On mock data, {failed} evaluations did not return what was declared; at a site, {end}."
+
+
 def receipt(rehearsed: Rehearsed, view: View) -> Shown:
-    """What ``%fed run`` answers."""
+    """What ``%fed run`` and ``%%remote`` answer."""
     name = rehearsed.name
+    parts = asked(rehearsed) if rehearsed.evidence else []
     return Shown(
         f"Submitted '{name}' to {', '.join(rehearsed.plan.sites)}",
-        (),
+        [*parts, *changes(rehearsed)],
         [
             trial(rehearsed),
             "Nothing runs before every site has approved it.",

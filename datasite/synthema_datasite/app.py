@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 import uvicorn
+from synthema_core.sandbox.choose import choose_backend
 
 from synthema_core.cli.serving import note_serving, note_taken_back
 from synthema_core.errors import InvalidInput, Unavailable
@@ -18,9 +19,12 @@ from synthema_datasite.federated.node import Node
 from synthema_datasite.hub_client import HubClient
 from synthema_datasite.pages.app import make_pages
 from synthema_datasite.service.claims import Claim
+from synthema_datasite.service.code_runs import CodeRuns
+from synthema_datasite.service.evidence import Evidence
 from synthema_datasite.service.heads import check_own_journal
 from synthema_datasite.service.hub_line import HubLine
 from synthema_datasite.service.job_desk import ClaimedJobs
+from synthema_datasite.service.notices import Notices
 from synthema_datasite.service.reviewing import Reviewing
 from synthema_datasite.service.site import Site
 from synthema_datasite.settings import Settings
@@ -48,18 +52,25 @@ def serve(settings: Settings) -> None:
     state.policy()
     site = Site.open(state)
     check_own_journal(site)
+    sandbox = _choose_sandbox(state)
     listener = _listen(settings.host, settings.port)
     scheme = "https" if settings.certificate else "http"
     page = f"{scheme}://{settings.host}:{listener.getsockname()[1]}/"
 
     def start_worker(claim: Claim) -> WorkerProcess:
-        return WorkerProcess(claim, state.name, state.folder / claim.dataset.path, state.salt())
+        return WorkerProcess(claim, state.name, state.folder / claim.dataset.path, state.salt(), sandbox)
+
+    def begin_run(request: str, job: str) -> None:
+        runs.begin(request, job)
 
     def connect() -> FleetLink:
         return FleetLink(contact.gateway, state.ca_path.read_bytes(), state.node_key())
 
     with note_taken_back(state.folder), HubClient.of(state) as hub:
-        line = HubLine(site, hub, page)
+        also = {"evidence": Evidence(site, sandbox).turn, "notices": Notices(site, page).turn}
+        line = HubLine(site, hub, page, begin_run, also)
+        runs = CodeRuns(site, start_worker, line.in_step)
+        runs.settle()
         node = Node(connect, ClaimedJobs(site, start_worker, line.in_step.is_set))
         node_thread = threading.Thread(target=node.run, name="node")
         line.start()
@@ -70,7 +81,20 @@ def serve(settings: Settings) -> None:
         finally:
             line.stop()
             node.stop()
+            runs.close()
             node_thread.join()
+
+
+def _choose_sandbox(state: SiteState) -> str:
+    """The backend for code, tried on this machine; noted for the site's other processes. Empty: no code is run."""
+    try:
+        chosen = choose_backend().name
+        _log.info("Code runs in the sandbox '%s'.", chosen)
+    except Unavailable as error:
+        chosen = ""
+        _log.warning("No code is run here: %s", error)
+    state.keep_sandbox(chosen)
+    return chosen
 
 
 def _note_when_ready(state: SiteState, line: HubLine, node: Node, page: str) -> None:

@@ -16,7 +16,18 @@ from synthema_core.canonical import digest
 
 _PACKAGES = ("synthema_core", "synthema_datasite")
 _ANALYSES = "synthema.analyses"
-_LIBRARIES = ("cryptography", "duckdb", "numpy", "opendp", "scipy")
+_LIBRARIES = (
+    "cryptography",
+    "duckdb",
+    "numpy",
+    "opendp",
+    "pandas",
+    "pyarrow",
+    "pyseccomp",
+    "safetensors",
+    "scikit-learn",
+    "scipy",
+)
 
 
 @cache

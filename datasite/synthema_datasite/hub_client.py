@@ -29,6 +29,11 @@ LONG_POLL_SECONDS = 20.0
 class HubClient:
     """Signed calls of one site. Safe for several threads.
 
+    Parameters
+    ----------
+    transport
+        The seam for tests: any ``httpx.BaseTransport``.
+
     Raises
     ------
     Unavailable
@@ -38,13 +43,21 @@ class HubClient:
     """
 
     def __init__(
-        self, gateway: str, ca_pem: str, site: str, key: Ed25519PrivateKey, now: Callable[[], datetime] = utc_now
+        self,
+        gateway: str,
+        ca_pem: str,
+        site: str,
+        key: Ed25519PrivateKey,
+        now: Callable[[], datetime] = utc_now,
+        *,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._site, self._key, self._now = site, key, now
         self._client = httpx.Client(
             base_url=f"https://{gateway}",
             verify=ssl.create_default_context(cadata=ca_pem),
             timeout=_TIMEOUT_SECONDS,
+            transport=transport,
             trust_env=False,
         )
 
@@ -68,11 +81,29 @@ class HubClient:
     def receipt(self, request: str) -> None:
         self._call("POST", f"/sites/requests/{request}/receipt", {})
 
+    def question(self, request: str, steward: str, text: str, at: str) -> None:
+        self._call("POST", f"/sites/requests/{request}/question", {"steward": steward, "text": text, "at": at})
+
     def review(self, review: dict[str, Json]) -> None:
         self._call("POST", "/sites/reviews", review)
 
     def revocation(self, request: str, steward: str, at: str) -> None:
         self._call("POST", f"/sites/requests/{request}/revocation", {"steward": steward, "at": at})
+
+    def staged(self, request: str, commitment: str, at: str) -> None:
+        """This site's output of the Request's code waits for its stewards."""
+        self._call("POST", f"/sites/requests/{request}/staged", {"commitment": commitment, "at": at})
+
+    def clearance(self, clearance: dict[str, Json]) -> None:
+        self._call("POST", "/sites/clearances", clearance)
+
+    def failure(self, request: str, kind: str, at: str) -> None:
+        """This site's run of the Request's code failed: a `RunFailure`, and nothing more."""
+        self._call("POST", f"/sites/requests/{request}/failure", {"kind": kind, "at": at})
+
+    def log(self, request: str, steward: str, text: str, at: str) -> None:
+        """What a steward shows the Request's author of the run here."""
+        self._call("POST", f"/sites/requests/{request}/log", {"steward": steward, "text": text, "at": at})
 
     def heads(self, statement: dict[str, Json]) -> dict[str, Any]:
         return self._call("POST", "/sites/heads", statement)

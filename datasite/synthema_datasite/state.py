@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 from dataclasses import asdict, dataclass
@@ -98,6 +99,10 @@ class SiteState:
     def rows_folder(self) -> Path:
         return self.folder / "rows"
 
+    def staged_folder(self, request: str) -> Path:
+        """Where the output of that Request's code waits for its release decision."""
+        return self.folder / "staged" / hashlib.sha256(request.encode()).hexdigest()[:32]  # the hub chose the id
+
     @property
     def ca_path(self) -> Path:
         return self.folder / "hub-ca.pem"
@@ -125,6 +130,14 @@ class SiteState:
             return parse_policy(path.read_text())
         except OSError:
             raise InvalidPolicy(f"The policy {path} cannot be read.", "Restore it, or write it anew.") from None
+
+    def sandbox(self) -> str:
+        """Name of the backend that the site's server chose for code; empty where there is none."""
+        path = self.folder / "sandbox"
+        return path.read_text().strip() if path.exists() else ""
+
+    def keep_sandbox(self, name: str) -> None:
+        (self.folder / "sandbox").write_text(name)
 
     def contact(self) -> HubContact:
         path = self.folder / "hub.json"

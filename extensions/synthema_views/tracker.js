@@ -1,4 +1,4 @@
-/* Built from extensions/views by "npm run build"; do not edit. sources-sha256: e819434d674510d716004a2d533f2b146c27ad3a4fd4110f14bae8a44a201e0e */
+/* Built from extensions/views by "npm run build"; do not edit. sources-sha256: 37d177427bd1193eeb896de0547b9efd0f6724632fc7471eb81ce4ad564d9dc7 */
 
 // src/host.ts
 function element(tag, kind, content = [], data = {}) {
@@ -12,19 +12,28 @@ function element(tag, kind, content = [], data = {}) {
 
 // src/tracker.ts
 var STEPS = ["submitted", "under_review", "approved", "running", "released"];
-var WRONG_ENDS = ["rejected", "failed", "expired", "revoked", "withdrawn"];
-var WORDS = { under_review: "under review" };
-var SIGNS = { approved: "✓", rejected: "✕", waiting: "…" };
+var STEPS_WITH_DECISION = ["submitted", "under_review", "approved", "running", "staged", "summing", "released"];
+var WRONG_ENDS = ["rejected", "failed", "expired", "revoked", "withdrawn", "withheld"];
+var STOOD_AT = { failed: "running", cleared: "summing", withheld: "staged" };
+var WORDS = { under_review: "under review", staged: "release decision" };
+var SIGNS = {
+  approved: "✓",
+  cleared: "✓",
+  rejected: "✕",
+  withheld: "✕",
+  staged: "…",
+  waiting: "…"
+};
 var spoken = (status) => WORDS[status] ?? status;
+var steps = (view) => view.shape === "aggregate" ? STEPS_WITH_DECISION : STEPS;
 function reached(view) {
-  if (view.status === "failed") return STEPS.indexOf("running");
-  const step = STEPS.indexOf(view.status);
+  const step = steps(view).indexOf(STOOD_AT[view.status] ?? view.status);
   return step >= 0 ? step : STEPS.indexOf("under_review");
 }
 function stepper(view) {
   const now = reached(view);
   const wrong = WRONG_ENDS.includes(view.status);
-  const items = STEPS.map((status, index) => {
+  const items = steps(view).map((status, index) => {
     const done = index < now || view.status === "released";
     const state = done ? "done" : index > now ? "ahead" : wrong ? "wrong" : "now";
     const label = state === "wrong" ? view.status : spoken(status);
@@ -44,17 +53,19 @@ function stepper(view) {
 }
 function chips(view) {
   const items = view.sites.map((site) => {
+    const state = site.output?.state ?? site.verdict;
+    const { by, reason } = site.output?.by ? site.output : site;
     const chip = element(
       "li",
       "syn-chip",
       [
-        element("span", "syn-sign", SIGNS[site.verdict] ?? "…"),
+        element("span", "syn-sign", SIGNS[state] ?? "…"),
         element("span", "", site.site),
-        element("span", "syn-verdict", site.verdict)
+        element("span", "syn-verdict", state)
       ],
-      { site: site.site, verdict: site.verdict }
+      { site: site.site, verdict: state }
     );
-    chip.title = [site.by && `by ${site.by}`, site.reason].filter(Boolean).join(": ");
+    chip.title = [by && `by ${by}`, reason].filter(Boolean).join(": ");
     return chip;
   });
   return element("ul", "syn-chips", items, { testid: "tracker-sites" });
@@ -74,9 +85,23 @@ function rounds(view) {
 }
 function reasons(view, notice) {
   const told = view.sites.filter((site) => site.verdict === "rejected").map((site) => `${site.site} rejected it${site.reason ? `: ${site.reason}` : "."}`);
+  for (const { site, output } of view.sites) {
+    if (output?.state === "withheld") told.push(`${site} does not let its output go: ${output.reason}`);
+  }
   if (view.failure) told.push(`${view.failure.message} ${view.failure.hint}`.trim());
   if (notice) told.push(notice);
   return told.map((text) => element("p", "syn-reason", text, { testid: "tracker-reason" }));
+}
+function questions(view) {
+  const thread = view.thread ?? [];
+  const answered = thread.map((said) => !said.site).lastIndexOf(true);
+  const open = thread.slice(answered + 1);
+  if (!open.length || view.status !== "under_review") return [];
+  const answer = element("code", "", `%fed answer ${view.name || view.id} "..."`);
+  return [
+    ...open.map((said) => element("p", "syn-question", `${said.site} asks: ${said.text}`, { testid: "tracker-question" })),
+    element("p", "syn-next", [document.createTextNode("Answer: "), answer])
+  ];
 }
 function ending(view) {
   if (view.status !== "released") return [];
@@ -113,6 +138,7 @@ function card(view, connection, notice) {
       stepper(view),
       chips(view),
       ...rounds(view),
+      ...questions(view),
       ...reasons(view, notice),
       ...ending(view),
       footer(view, connection)

@@ -100,6 +100,11 @@ class Analysis(Protocol):
         """Width of the time grid on which counts leave the sites; None where none do."""
         ...
 
+    @property
+    def answer_seconds(self) -> float:
+        """How long after a Round's arrival a site answers, whatever happens; 0: as soon as it can."""
+        ...
+
     def cohort_size(self, rows: Rows) -> int:
         """Patients that enter the computation: complete in all its columns."""
         ...

@@ -48,6 +48,7 @@ class Cox:
     name: ClassVar[str] = "cox"
     title: ClassVar[str] = "Cox proportional hazards, stratified by site"
     private: ClassVar[bool] = False
+    answer_seconds: ClassVar[float] = 0.0
     exact_times: ClassVar[bool] = False
     time_step: ClassVar[float | None] = None
 

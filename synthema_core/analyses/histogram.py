@@ -50,6 +50,7 @@ class Histogram:
     name: ClassVar[str] = "histogram"
     title: ClassVar[str] = "Patients by group, with noise"
     private: ClassVar[bool] = True
+    answer_seconds: ClassVar[float] = 0.0
     exact_times: ClassVar[bool] = False
     time_step: ClassVar[float | None] = None
 

@@ -52,6 +52,7 @@ class KaplanMeier:
     name: ClassVar[str] = "kaplan-meier"
     title: ClassVar[str] = "Kaplan-Meier survival"
     private: ClassVar[bool] = False
+    answer_seconds: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
         check_confidence(self.confidence)

@@ -12,7 +12,7 @@ import traitlets
 import synthema_views
 from synthema_core.errors import SynthemaError
 from synthema_kernel.client import FederationClient, View, has_ended
-from synthema_kernel.commands import progress_line
+from synthema_kernel.progress import progress_line
 from synthema_kernel.session import Session
 
 _log = logging.getLogger(__name__)

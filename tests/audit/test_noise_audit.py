@@ -17,9 +17,12 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy.stats import beta, chi2, chisquare, norm
+from scipy.stats import chisquare, norm
 
+from support import audits
+from support.audits import ALARM, epsilon_shown
 from support.builders import KEYS, NOW, card
+from synthema_core.analyses import from_plan
 from synthema_core.analyses.base import Rows
 from synthema_core.analyses.histogram import Histogram
 from synthema_core.charging import mechanism_of
@@ -29,6 +32,7 @@ from synthema_core.privacy.noise import draw
 from synthema_core.schemas import Schema
 from synthema_core.secure_sum import Announcement, Member, Roster, add, input_digest
 from synthema_core.secure_sum.layout import Floats
+from synthema_datasite.worker.contributions import OfEngine
 from synthema_datasite.worker.contributor import Contributor
 
 Steps: TypeAlias = NDArray[np.int64]
@@ -36,7 +40,6 @@ Steps: TypeAlias = NDArray[np.int64]
 Pipeline: TypeAlias = Callable[[Rows], Steps]
 """From a site's rows to what the others can learn of its Contribution."""
 
-ALARM = 1e-8
 CELLS, RUNS, FEW = 1000, 100, 40
 EPSILON, DELTA = 2.0, 1e-3  # a large delta, at which an audit by samples sees most
 
@@ -92,7 +95,8 @@ class InMemory:
 
 def colluders_view(rows: Rows) -> Steps:
     """The sum of a Job in which all others added nothing: they could subtract what they had added."""
-    audited = Contributor("j1", "alder", PLAN, InMemory(rows))
+    analysis = from_plan(PLAN.analysis, PLAN.parameters)
+    audited = Contributor("j1", "alder", PLAN, analysis, OfEngine(PLAN, analysis, InMemory(rows)))
     colluders = {site: Member(site, X25519PrivateKey.generate()) for site in ("birch", "cedar")}
     keys = {"alder": audited.mask_key, **{site: member.public_key for site, member in colluders.items()}}
     announced = [Announcement(site, "j1", PLAN.digest, key).signed(KEYS[site]) for site, key in keys.items()]
@@ -118,13 +122,11 @@ def noise_of(pipeline: Pipeline, rows: Rows, runs: int) -> Steps:
 
 
 def variance_audit(noise: Steps) -> float:
-    """Too small or too large: sum(x^2) / sigma^2 follows chi-square."""
-    statistic = float((noise**2).sum() / DECLARED.variance)
-    return 2 * float(min(chi2.cdf(statistic, noise.size), chi2.sf(statistic, noise.size)))
+    return audits.variance_audit(noise, DECLARED.variance)
 
 
 def mean_audit(noise: Steps) -> float:
-    return 2 * float(norm.sf(abs(noise.sum()) / math.sqrt(DECLARED.variance * noise.size)))
+    return audits.mean_audit(noise, DECLARED.variance)
 
 
 def shape_audit(noise: Steps) -> float:
@@ -146,26 +148,6 @@ def freshness_audit(noise: Steps) -> float:
 AUDITS = (variance_audit, mean_audit, shape_audit, freshness_audit)
 
 
-def epsilon_shown(without: Steps, with_one_more: Steps) -> float:
-    """A lower bound of epsilon at DELTA, wrong with probability ALARM: no honest mechanism shows more than it declares.
-
-    An event (at least, or at most, so many) is chosen on the first half of the samples; on the other half its two
-    probabilities are bounded (Clopper and Pearson 1934), and P(event) <= e^epsilon P'(event) + DELTA is turned round.
-    """
-    half = len(without) // 2
-    worlds = [(sign * a, sign * b) for sign in (1, -1) for a, b in ((without, with_one_more), (with_one_more, without))]
-    events = [(a, b, least) for a, b in worlds for least in np.unique(a[:half])]
-    likely, unlikely, least = max(events, key=lambda event: _bound(event[0][:half], event[1][:half], event[2]))
-    return _bound(likely[half:], unlikely[half:], least)
-
-
-def _bound(likely: Steps, unlikely: Steps, least: int) -> float:
-    count, often, seldom = len(likely), int((likely >= least).sum()), int((unlikely >= least).sum())
-    low = float(beta.ppf(ALARM / 2, often, count - often + 1)) if often else 0.0
-    high = float(beta.ppf(1 - ALARM / 2, seldom + 1, count - seldom)) if seldom < count else 1.0
-    return math.log((low - DELTA) / high) if low > DELTA else 0.0
-
-
 # The real pipeline
 
 
@@ -181,7 +163,7 @@ def test_the_noise_is_what_was_declared(audit: Callable[[Steps], float], noise: 
 
 def test_one_patient_more_shows_no_more_than_the_declared_epsilon(noise: Steps) -> None:
     with_one_more = noise_of(colluders_view, patients(4), RUNS).ravel() + 4
-    shown = epsilon_shown(noise.ravel() + 3, with_one_more)
+    shown = epsilon_shown(noise.ravel() + 3, with_one_more, DELTA)
     assert 0.3 * EPSILON < shown < EPSILON, "an audit that sees nothing would not see a bug"
 
 
@@ -248,7 +230,7 @@ def tripled(rows: Rows) -> Rows:
 )
 def test_the_audit_of_epsilon_notices_a_planted_bug(bug: Pipeline) -> None:
     worlds = [np.concatenate([bug(patients(count)) for _ in range(FEW)]) for count in (3, 4)]
-    assert epsilon_shown(*worlds) > EPSILON
+    assert epsilon_shown(*worlds, DELTA) > EPSILON
 
 
 # Sensitivity

@@ -136,4 +136,5 @@ def test_the_hub_has_no_way_to_approve(federation: Running) -> None:
     assert {path.removeprefix("/services/federation") for path in changing} == {
         "/api/requests",
         "/api/requests/{identifier}/withdrawal",
+        "/api/requests/{identifier}/answer",
     }

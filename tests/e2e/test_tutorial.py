@@ -43,9 +43,10 @@ def researcher(federation: Running) -> dict[str, str]:
     }
 
 
+@pytest.mark.parametrize("tutorial", ["01-first-study", "02-your-own-code"])
 @pytest.mark.usefixtures("stewards")
-def test_every_cell_of_the_tutorial_runs(researcher: dict[str, str], tmp_path: Path) -> None:
-    notebook = load_notebook_node(str(find_template("01-first-study")))
+def test_every_cell_of_the_tutorials_runs(tutorial: str, researcher: dict[str, str], tmp_path: Path) -> None:
+    notebook = load_notebook_node(str(find_template(tutorial)))
     copy = tmp_path / "tutorial.ipynb"
     nbformat.write(parameterize_notebook(notebook, {"wait_seconds": 150, "epsilon": 0.25}), copy)
     words = ("--nbval-lax", "--nbval-current-env", "-p", "no:cacheprovider", "-q", str(copy))

@@ -123,7 +123,7 @@ def test_an_approval_of_another_plan_or_request_does_not_count(here: TrialSite) 
 def test_the_charge_is_on_disk_before_anything_runs_and_the_budget_holds(here: TrialSite) -> None:
     asked = 0
     for number in range(40):
-        plan = here.plan("histogram", purpose=f"Count {number}", epsilon=1.0)
+        plan = here.plan("histogram", purpose=f"Count {number}", epsilon=1.0, requester=f"researcher-{number}")
         request = f"r{number}"
         here.submitted(plan, request)
         here.reviewing.approve(request, STEWARD, PASSPHRASE)

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from cryptography.x509.oid import NameOID
 
 from support.site import PASSPHRASE, POLICY, STEWARD, TrialSite, write_patients, write_schema
-from synthema_core.cli.main import main
+from support.terminal import DENIED, INTEGRITY, INVALID, NOT_ALLOWED, NOT_FOUND, UNAVAILABLE, Terminal
 from synthema_core.identity import fingerprint
 from synthema_core.request import Status, Verb
 from synthema_core.sqlite_journal import SqliteJournal
@@ -27,48 +27,6 @@ from synthema_datasite.service.claims import Claims
 from synthema_datasite.service.records import dataset_records, stewards
 from synthema_datasite.service.site import utc_now
 from synthema_datasite.state import HubContact, SiteState
-
-INVALID, NOT_FOUND, NOT_ALLOWED, DENIED, INTEGRITY, UNAVAILABLE = 3, 4, 5, 6, 7, 9
-
-
-class Terminal:
-    """Types `synthema datasite …` on one state folder, and reads what it says."""
-
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.folder, self.state = folder, folder / "alder"
-        self._capsys = capsys
-
-    def types(self, *words: str | Path) -> str:
-        """What a verb that succeeds prints."""
-        assert main(["datasite", *map(str, words), "--state", str(self.state)]) == 0
-        said = self._capsys.readouterr()
-        assert said.err == ""
-        return said.out
-
-    def fails(self, status: int, *words: str | Path) -> str:
-        """The sentence and hint of a verb that fails with that status."""
-        assert main(["datasite", *map(str, words), "--state", str(self.state)]) == status
-        said = self._capsys.readouterr()
-        assert said.out == ""
-        sentence, *hint = said.err.splitlines()
-        assert sentence.startswith("synthema: ")
-        assert sentence.endswith(".")
-        assert len(hint) <= 1
-        assert "Traceback" not in said.err
-        return said.err
-
-    def misspelt(self, *words: str) -> str:
-        """What argparse says of a malformed command line."""
-        with pytest.raises(SystemExit) as ended:
-            main(["datasite", *words])
-        assert ended.value.code == 2
-        return self._capsys.readouterr().err
-
-    def secret(self, text: str = PASSPHRASE, mode: int = 0o600) -> Path:
-        path = self.folder / f"secret-{mode:o}"
-        path.write_text(text + "\n")
-        path.chmod(mode)
-        return path
 
 
 @pytest.fixture
@@ -229,6 +187,8 @@ def test_review_lists_what_waits_and_with_all_what_does_not(here: TrialSite, ter
     assert line == {
         "id": "r1",
         "status": "under_review",
+        "waits_for": "review",
+        "said_yes": [],
         "requester": "rosalind",
         "analysis": "kaplan-meier",
         "purpose": "First",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from fastapi.routing import iter_route_contexts
 
 from support.builders import KEYS, SITES, at, card, days_later, plan
 from support.hub import OUTCOME, PEOPLE, PREFIX, STEWARDS, TrialHub
+from support.listening import listening
 from synthema_core.errors import (
     BudgetSpent,
     IntegrityFailure,
@@ -175,14 +175,20 @@ def test_there_is_no_route_but_these(hub: TrialHub) -> None:
     assert changing == {
         "/api/requests",
         "/api/requests/{identifier}/withdrawal",
+        "/api/requests/{identifier}/answer",
         "/internal/jobs/{job}/progress",
         "/internal/jobs/{job}/result",
         "/internal/jobs/{job}/failure",
         "/sites/join",
         "/sites/announce",
         "/sites/requests/{identifier}/receipt",
+        "/sites/requests/{identifier}/question",
         "/sites/reviews",
         "/sites/requests/{identifier}/revocation",
+        "/sites/requests/{identifier}/staged",
+        "/sites/clearances",
+        "/sites/requests/{identifier}/failure",
+        "/sites/requests/{identifier}/log",
         "/sites/heads",
     }
     assert reading == {
@@ -196,6 +202,8 @@ def test_there_is_no_route_but_these(hub: TrialHub) -> None:
         "/api/catalogue",
         "/api/requests",
         "/api/requests/{identifier}",
+        "/api/requests/{identifier}/plan",
+        "/api/requests/{identifier}/log",
         "/api/requests/{identifier}/release",
         "/api/requests/{identifier}/events",
         "/internal/jobs/{job}",
@@ -275,7 +283,8 @@ def test_a_site_that_is_not_asked_has_no_say(tmp_path: Path) -> None:
     request = hub.submitted()
     assert "not asked" in error(hub.reviewed(request, "douglas"), 409)
     error(hub.site("douglas", "POST", f"/sites/requests/{request}/receipt"), 409)
-    error(hub.site("douglas", "POST", f"/sites/requests/{request}/revocation", {"steward": "eve", "at": at()}), 409)
+    body = {"steward": "steward-douglas", "at": at()}
+    error(hub.site("douglas", "POST", f"/sites/requests/{request}/revocation", body), 409)
     assert hub.record(request).request.verdicts == {}
     assert hub.status(request) is Status.UNDER_REVIEW
 
@@ -510,45 +519,12 @@ def test_a_running_job_does_not_expire(hub: TrialHub) -> None:
 # The stream of events.
 
 
-async def listening(hub: TrialHub, request: str, steps: list[Callable[[], Any]]) -> list[dict[str, Any]]:
-    """The views that a listener gets: the first, then one after each step. The stream must end after the last."""
-    sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    hub.federation.changes.bind(asyncio.get_running_loop())
-    path = f"{PREFIX}api/requests/{request}/events"
-    scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "path": path}
-    scope |= {"raw_path": path.encode(), "query_string": b"", "headers": [(b"authorization", b"Bearer rosalind")]}
-    running = asyncio.create_task(hub.app(scope, _never, sent.put))  # type: ignore[arg-type]
-    start = await asyncio.wait_for(sent.get(), 5)
-    assert start["status"] == 200
-    assert dict(start["headers"])[b"content-type"].startswith(b"text/event-stream")
-    views = [await _next_view(sent)]
-    for step in steps:
-        await asyncio.to_thread(step)
-        views.append(await _next_view(sent))
-    await asyncio.wait_for(running, 5)
-    return views
-
-
-async def _never() -> dict[str, Any]:
-    """The listener sends nothing and stays."""
-    await asyncio.Event().wait()
-    raise AssertionError
-
-
-async def _next_view(sent: asyncio.Queue[dict[str, Any]]) -> dict[str, Any]:
-    while True:
-        text = (await asyncio.wait_for(sent.get(), 5))["body"].decode()
-        if text.startswith("data: "):
-            return dict(json.loads(text.removeprefix("data: ")))
-        assert text == ": still here\n\n"
-
-
 def test_the_stream_tells_every_change_and_ends_with_the_request(hub: TrialHub) -> None:
     request = hub.submitted()
     record = hub.record(request)
     steps: list[Callable[[], Any]] = [
         *(
-            lambda site=site: hub.federation.requests.mirror_review(
+            lambda site=site: hub.federation.mirror.review(
                 hub.review(request, site), hub.federation.membership.site(site)
             )
             for site in SITES
@@ -785,7 +761,7 @@ def test_the_service_starts_an_approved_job_by_itself_and_survives_a_failure(
 
     async def serve() -> None:
         async with hub.app.router.lifespan_context(hub.app):
-            await asyncio.to_thread(hub.federation.requests.mirror_review, *last)
+            await asyncio.to_thread(hub.federation.mirror.review, *last)
             await until(lambda: not hub.flower.troubles)
             hub.federation.changes.ring()
             await until(lambda: hub.status(request) is Status.RUNNING)

@@ -317,7 +317,7 @@ def test_the_hub_takes_no_head_that_the_site_did_not_sign(pair: Pair) -> None:
 
 def test_jobs_are_taken_only_while_the_heads_agree(pair: Pair) -> None:
     pair.site.state.keep_contact(HubContact("127.0.0.1:9", public_key(HUB_KEY), "1"), "")
-    line = HubLine(pair.site, pair.hub, "http://127.0.0.1/")  # type: ignore[arg-type]
+    line = HubLine(pair.site, pair.hub, "http://127.0.0.1/", lambda request, job: None)  # type: ignore[arg-type]
     assert not line.in_step.is_set(), "nothing was compared yet"
     line._exchange_heads()
     assert line.in_step.is_set()

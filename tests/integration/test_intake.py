@@ -12,6 +12,7 @@ import pytest
 
 from support.builders import KEYS, SITES, at, days_later
 from support.site import HUB_KEY, PASSPHRASE, POLICY, STEWARD, TrialSite
+from support.staged import code_site, plan_for, put_out
 from synthema_core.canonical import Json
 from synthema_core.errors import IntegrityFailure, InvalidPlan, InvalidPolicy, Refused, TransitionDenied
 from synthema_core.identity import public_key
@@ -20,9 +21,11 @@ from synthema_core.release import Guarantee, Release
 from synthema_core.request import TERMINAL, Status, Verb
 from synthema_core.review import Review
 from synthema_datasite.service.claims import Claims
+from synthema_datasite.service.clearing import Clearing
 from synthema_datasite.service.hub_line import HubLine
-from synthema_datasite.service.intake import Fact
+from synthema_datasite.service.intake import Fact, Intake
 from synthema_datasite.service.reading import read_request
+from synthema_datasite.service.stewards import add_steward
 from synthema_datasite.state import HubContact
 
 _numbers = count(1)
@@ -37,6 +40,12 @@ def here(tmp_path: Path) -> TrialSite:
 def shared(tmp_path_factory: pytest.TempPathFactory) -> TrialSite:
     """One site for the many states of many Requests; each test brings its own Request."""
     return TrialSite(tmp_path_factory.mktemp("site"))
+
+
+@pytest.fixture(scope="module")
+def shared_code(tmp_path_factory: pytest.TempPathFactory) -> TrialSite:
+    """The same for a site that takes code."""
+    return code_site(tmp_path_factory.mktemp("code-site"))
 
 
 def release_of(plan: Plan, request: str, job: str, **changes: Any) -> Release:
@@ -85,20 +94,86 @@ def brought_to(here: TrialSite, status: Status) -> tuple[str, Plan]:
     return request, plan
 
 
-AT_A_SITE = sorted(set(Status) - {Status.DRAFT, Status.SUBMITTED})
+def code_brought_to(here: TrialSite, status: Status) -> tuple[str, Plan]:
+    """The same for code with a release decision."""
+    request = f"r{next(_numbers)}"
+    plan = plan_for(here, purpose=f"Question {request}")
+    here.submitted(plan, request)
+    _reach(here, status, request, plan)
+    assert here.record(request).request.status is status
+    return request, plan
+
+
+def _reach(here: TrialSite, status: Status, request: str, plan: Plan) -> None:
+    clearing, claims = Clearing(here.site), Claims(here.site)
+    if status in EARLY:
+        EARLY[status](here, request)
+        return
+    here.reviewing.approve(request, STEWARD, PASSPHRASE)
+    if status is Status.RUNNING:
+        claims.claim(f"run-{request}", request, plan.digest)
+    if status in (Status.APPROVED, Status.RUNNING):
+        return
+    output = put_out(here, request)
+    if status is Status.WITHHELD:
+        clearing.withhold(request, STEWARD, PASSPHRASE, "Too small.", output=output)
+    if status in (Status.STAGED, Status.WITHHELD):
+        return
+    clearing.clear(request, STEWARD, PASSPHRASE, output=output)
+    if status is Status.REVOKED:
+        here.reviewing.revoke(request, STEWARD, PASSPHRASE)
+    elif status is not Status.CLEARED:
+        claims.claim_sum(f"sum-{request}", request, plan.digest)
+    if status is Status.RELEASED:
+        signed = release_of(plan, request, f"sum-{request}").signed(HUB_KEY)
+        here.told(Verb.RELEASE, request, {"release": signed.to_dict()})
+    elif status is Status.FAILED:
+        here.told(Verb.FAIL, request, {"failure": None})
+
+
+EARLY: dict[Status, Callable[[TrialSite, str], object]] = {
+    Status.UNDER_REVIEW: lambda here, request: None,
+    Status.REJECTED: lambda here, request: here.reviewing.reject(request, STEWARD, PASSPHRASE, "No."),
+    Status.WITHDRAWN: lambda here, request: here.told(Verb.WITHDRAW, request, actor="rosalind"),
+    Status.EXPIRED: lambda here, request: here.told(Verb.EXPIRE, request),
+}
+OF_CODE = {Status.STAGED, Status.CLEARED, Status.SUMMING, Status.WITHHELD}
+AT_A_SITE = sorted(set(Status) - {Status.DRAFT, Status.SUBMITTED} - OF_CODE)
 CAN = {
     (Status.UNDER_REVIEW, Verb.WITHDRAW): Status.WITHDRAWN,
     (Status.UNDER_REVIEW, Verb.EXPIRE): Status.EXPIRED,
     (Status.UNDER_REVIEW, Verb.REJECT): Status.REJECTED,
     (Status.UNDER_REVIEW, Verb.REVOKE): Status.REJECTED,
+    (Status.UNDER_REVIEW, Verb.WITHHOLD): Status.REJECTED,
     (Status.APPROVED, Verb.WITHDRAW): Status.WITHDRAWN,
     (Status.APPROVED, Verb.EXPIRE): Status.EXPIRED,
     (Status.APPROVED, Verb.REJECT): Status.REJECTED,
     (Status.APPROVED, Verb.REVOKE): Status.REJECTED,
+    (Status.APPROVED, Verb.WITHHOLD): Status.REJECTED,
     (Status.APPROVED, Verb.FAIL): Status.FAILED,
     (Status.RUNNING, Verb.FAIL): Status.FAILED,
 }
 """All that a hub's bare word can do: end a Request."""
+CAN_TO_CODE = {
+    **CAN,
+    (Status.RUNNING, Verb.REJECT): Status.WITHHELD,
+    (Status.RUNNING, Verb.REVOKE): Status.WITHHELD,
+    (Status.RUNNING, Verb.WITHHOLD): Status.WITHHELD,
+    (Status.STAGED, Verb.WITHDRAW): Status.WITHDRAWN,
+    (Status.STAGED, Verb.EXPIRE): Status.EXPIRED,
+    (Status.STAGED, Verb.REJECT): Status.WITHHELD,
+    (Status.STAGED, Verb.REVOKE): Status.WITHHELD,
+    (Status.STAGED, Verb.WITHHOLD): Status.WITHHELD,
+    (Status.STAGED, Verb.FAIL): Status.FAILED,
+    (Status.CLEARED, Verb.WITHDRAW): Status.WITHDRAWN,
+    (Status.CLEARED, Verb.EXPIRE): Status.EXPIRED,
+    (Status.CLEARED, Verb.REJECT): Status.WITHHELD,
+    (Status.CLEARED, Verb.REVOKE): Status.WITHHELD,
+    (Status.CLEARED, Verb.WITHHOLD): Status.WITHHELD,
+    (Status.CLEARED, Verb.FAIL): Status.FAILED,
+    (Status.SUMMING, Verb.FAIL): Status.FAILED,
+}
+"""The same for code with a release decision: no sum may follow where another site said no."""
 
 
 @pytest.mark.parametrize("verb", Verb)
@@ -117,6 +192,129 @@ def test_the_hubs_word_can_end_a_request_and_nothing_else(shared: TrialSite, sta
     assert after is status or after in TERMINAL
     if after is status:
         assert shared.site.journal.head() == before, "what changes nothing records nothing"
+
+
+@pytest.mark.parametrize("verb", Verb)
+@pytest.mark.parametrize("status", sorted({*AT_A_SITE, *OF_CODE}))
+def test_the_hubs_word_can_end_code_before_its_sum_and_nothing_else(
+    shared_code: TrialSite, status: Status, verb: Verb
+) -> None:
+    request, plan = code_brought_to(shared_code, status)
+    before, begun = shared_code.site.journal.head(), len(shared_code.begun)
+    detail = {"plan": plan.to_dict(), "plan_digest": plan.digest, "job": f"sum-{request}", "verdict": True}
+    if (status, verb) == (Status.SUMMING, Verb.RELEASE):
+        with pytest.raises(IntegrityFailure):
+            shared_code.told(verb, request, detail, actor="rosalind", site="birch")
+    else:
+        shared_code.told(verb, request, detail, actor="rosalind", site="birch")
+    after = CAN_TO_CODE.get((status, verb), status)
+    assert shared_code.record(request).request.status is after
+    if after is status:
+        assert shared_code.site.journal.head() == before, "what changes nothing records nothing"
+    assert len(shared_code.begun) == begun + ((status, verb) == (Status.APPROVED, Verb.START))
+
+
+@pytest.mark.parametrize("verb", [Verb.REJECT, Verb.REVOKE, Verb.WITHHOLD])
+def test_what_ended_at_another_site_is_not_cleared_or_summed_here(shared_code: TrialSite, verb: Verb) -> None:
+    request, plan = code_brought_to(shared_code, Status.CLEARED)
+    shared_code.told(verb, request, site="birch")
+    ended = shared_code.record(request).last(Verb.WITHHOLD)
+    assert ended is not None and ended.detail == {"at_site": "birch", "because": verb.value}
+    with pytest.raises(Refused):
+        Claims(shared_code.site).claim_sum("j2", request, plan.digest)
+
+
+# A run begins.
+
+
+def test_a_run_begins_once_however_often_the_hub_says_so(shared_code: TrialSite) -> None:
+    request, plan = code_brought_to(shared_code, Status.APPROVED)
+    begun: list[tuple[str, str]] = []
+
+    def begin(asked: str, job: str) -> None:
+        begun.append((asked, job))
+        Claims(shared_code.site).claim(job, asked, plan.digest)
+
+    for _ in range(3):  # each with an Intake of its own: the hub's feed is read again after a restart
+        intake = Intake(shared_code.site, public_key(HUB_KEY), begin)
+        for job in ("j-first", "j-second"):
+            intake.take(Fact(request, Verb.START, "hub", "", {"job": f"{job}-{request}"}))
+    assert begun == [(request, f"j-first-{request}")]
+    assert shared_code.record(request).job == f"j-first-{request}"
+
+
+@pytest.mark.parametrize("detail", [{}, {"job": None}, {"job": ""}, {"job": 7}])
+def test_a_run_without_a_job_does_not_begin(shared_code: TrialSite, detail: dict[str, Any]) -> None:
+    request, _ = code_brought_to(shared_code, Status.APPROVED)
+    begun = len(shared_code.begun)
+    with pytest.raises(IntegrityFailure, match="without a job"):
+        shared_code.told(Verb.START, request, detail)
+    assert len(shared_code.begun) == begun
+
+
+@pytest.mark.parametrize("shape", ["per-patient", "per-block"])
+def test_code_with_a_guarantee_is_not_run_apart_from_its_sum(shared_code: TrialSite, shape: str) -> None:
+    """Flower opens its Job: there, noise is added before anything is put away."""
+    request = f"r{next(_numbers)}"
+    shared_code.submitted(plan_for(shared_code, shape, purpose=request), request)
+    shared_code.reviewing.approve(request, STEWARD, PASSPHRASE)
+    begun, before = len(shared_code.begun), shared_code.site.journal.head()
+    shared_code.told(Verb.START, request, {"job": "j1"})
+    assert (len(shared_code.begun), shared_code.site.journal.head()) == (begun, before)
+
+
+def test_a_release_of_code_is_of_the_job_that_summed(shared_code: TrialSite) -> None:
+    request, plan = code_brought_to(shared_code, Status.SUMMING)
+    for job in (f"run-{request}", "another"):
+        release = release_of(plan, request, job).signed(HUB_KEY)
+        with pytest.raises(IntegrityFailure, match="another job"):
+            shared_code.told(Verb.RELEASE, request, {"release": release.to_dict()})
+    release = release_of(plan, request, f"sum-{request}").signed(HUB_KEY)
+    shared_code.told(Verb.RELEASE, request, {"release": release.to_dict()})
+    assert shared_code.record(request).request.status is Status.RELEASED
+
+
+@pytest.mark.parametrize("status", [Status.RUNNING, Status.STAGED, Status.CLEARED])
+def test_nothing_of_code_is_released_before_its_sum(shared_code: TrialSite, status: Status) -> None:
+    request, plan = code_brought_to(shared_code, status)
+    before = shared_code.site.journal.head()
+    release = release_of(plan, request, f"run-{request}").signed(HUB_KEY)
+    shared_code.told(Verb.RELEASE, request, {"release": release.to_dict()})
+    assert shared_code.site.journal.head() == before
+
+
+# Answers.
+
+
+def answered(here: TrialSite, text: Any, told_at: str = at(1), actor: str = "rosalind") -> list[str]:
+    """Tell that answer; all that are recorded now."""
+    here.intake.take(Fact("r1", Verb.ANSWER, actor, "", {"text": text}, told_at))
+    return [str(event.detail["text"]) for event in here.record().events if event.verb is Verb.ANSWER]
+
+
+def test_an_answer_of_the_author_is_recorded_once(here: TrialSite) -> None:
+    here.submitted(here.plan())
+    here.reviewing.ask("r1", STEWARD, PASSPHRASE, "Why a hundred days?")
+    for _ in range(2):
+        assert answered(here, "Thirty would do.") == ["Thirty would do."]
+    assert answered(here, "Or sixty.", at(2)) == ["Thirty would do.", "Or sixty."]
+    assert answered(here, "Or sixty.", at(3)) == ["Thirty would do.", "Or sixty.", "Or sixty."], "said again later"
+    assert here.record().request.status is Status.UNDER_REVIEW
+
+
+@pytest.mark.parametrize("actor", ["john", "hub", STEWARD, ""])
+def test_nobody_answers_for_the_author(here: TrialSite, actor: str) -> None:
+    here.submitted(here.plan())
+    assert answered(here, "Just approve it.", actor=actor) == []
+
+
+def test_an_answer_is_kept_as_text_of_a_pages_length(here: TrialSite) -> None:
+    here.submitted(here.plan())
+    markup = "<script>alert(1)</script>"
+    assert answered(here, markup) == [markup]
+    assert [len(text) for text in answered(here, "x" * 5_000, at(2))] == [len(markup), 4_000]
+    for number, none in enumerate((None, 7, ["text"])):
+        assert len(answered(here, none, at(3 + number))) == 2
 
 
 @pytest.mark.parametrize("verb", sorted(set(Verb) - {Verb.SUBMIT}))
@@ -323,11 +521,17 @@ class ToldHub:
     """Plays the hub's side of the line: one page of facts, told again until the site's place has passed it."""
 
     def __init__(self, facts: list[dict[str, Json]]) -> None:
-        self.facts, self.asked_after = facts, list[int]()
+        self.facts, self.asked_after, self.heard = facts, list[int](), list[str]()
         self.meanwhile: Callable[[], object] = lambda: None
 
     def announce(self, cards: list[dict[str, Json]], stewards: dict[str, str], page: str) -> None:
-        """Take it."""
+        self.heard.append(f"stewards {', '.join(stewards)}")
+
+    def receipt(self, request: str) -> None:
+        self.heard.append(f"receipt {request}")
+
+    def review(self, review: dict[str, Json]) -> None:
+        self.heard.append(f"review by {review['steward']}")
 
     def feed(self, after: int, seconds: float) -> dict[str, Any]:
         self.asked_after.append(after)
@@ -351,7 +555,9 @@ def facts_of(*plans: Plan) -> list[dict[str, Json]]:
 @pytest.fixture
 def line(here: TrialSite) -> Callable[[ToldHub], HubLine]:
     here.state.keep_contact(HubContact("127.0.0.1:9", public_key(HUB_KEY), "1"), "")
-    return lambda hub: HubLine(here.site, hub, "http://127.0.0.1/")  # type: ignore[arg-type]
+    return lambda hub: HubLine(
+        here.site, hub, "http://127.0.0.1/", lambda request, job: here.begun.append((request, job))
+    )  # type: ignore[arg-type]
 
 
 def test_a_fact_that_cannot_be_right_does_not_stop_those_behind_it(
@@ -363,6 +569,32 @@ def test_a_fact_that_cannot_be_right_does_not_stop_those_behind_it(
     assert [record.request.id for record in here.reviewing.all()] == ["r2"]
     line(hub)._read_feed()
     assert hub.asked_after == [0, 3], "the place is kept over a restart"
+
+
+def test_the_hub_knows_a_steward_before_it_is_told_of_her_verdict(
+    here: TrialSite, line: Callable[[ToldHub], HubLine]
+) -> None:
+    """A verdict of one it does not know is refused for good."""
+    hub = ToldHub([])
+    served = line(hub)
+    here.submitted(here.plan())
+    served._empty_outbox()
+    add_steward(here.site, "new", PASSPHRASE)
+    here.reviewing.approve("r1", "new", PASSPHRASE)
+    served._empty_outbox()
+    served._empty_outbox()
+    assert hub.heard == [f"stewards {STEWARD}", "receipt r1", f"stewards {STEWARD}, new", "review by new"]
+
+
+def test_what_has_happened_is_told_while_the_policy_is_broken(
+    here: TrialSite, line: Callable[[ToldHub], HubLine]
+) -> None:
+    hub = ToldHub([])
+    served = line(hub)
+    here.submitted(here.plan())
+    (here.state.folder / "policy.toml").write_text("[defaults]\nmin_pa")
+    served._empty_outbox()
+    assert hub.heard == ["receipt r1"]
 
 
 def test_a_request_that_comes_while_the_policy_is_broken_is_not_lost(

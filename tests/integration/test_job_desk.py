@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from pyarrow import parquet
 
 from support.site import PASSPHRASE, STEWARD, TrialSite
+from support.staged import code_site, plan_for, staged
 from synthema_core.errors import IntegrityFailure, Refused, RoundFailed, Unavailable, from_wire
 from synthema_core.identity import public_key
 from synthema_core.plan import Plan
@@ -20,7 +22,9 @@ from synthema_core.secure_sum import Announcement
 from synthema_core.secure_sum.layout import Floats, Ring
 from synthema_core.wire import JobMessage, Kind
 from synthema_datasite.service.claims import Claim
+from synthema_datasite.service.clearing import Clearing
 from synthema_datasite.service.job_desk import ClaimedJobs
+from synthema_datasite.service.records import charges
 from synthema_datasite.worker.process import WorkerProcess
 
 PLANTED = "Leningrad-4711"
@@ -323,3 +327,142 @@ def test_spoilt_rows_refuse_the_job_through_a_real_worker(
     assert answer is not None
     assert refused(answer) == rule
     assert str(path) not in repr(answer)
+
+
+# Code
+
+
+@pytest.fixture
+def code_desk(tmp_path: Path) -> Desk:
+    return Desk(code_site(tmp_path))
+
+
+def cleared(desk: Desk, request: str = "r1") -> Plan:
+    output = staged(desk.here, request, purpose=f"Question {request}")
+    Clearing(desk.here.site).clear(request, STEWARD, PASSPHRASE, output=output, redacted=["deaths[1]"])
+    return desk.here.record(request).plan
+
+
+def test_what_is_opened_of_code_with_a_release_decision_is_its_sum(code_desk: Desk) -> None:
+    plan = cleared(code_desk)
+    assert code_desk.open(plan).kind is Kind.ANNOUNCED
+    claimed = code_desk.workers["j1"].claim
+    assert claimed.staged is not None
+    assert claimed.left_out == ("deaths[1]",)
+    assert code_desk.status() is Status.SUMMING
+    assert code_desk.round().kind is Kind.MASKED
+
+
+def test_a_sum_is_tended_like_any_other_job(code_desk: Desk) -> None:
+    """Its Request started twice: the run that was staged is not what goes on now."""
+    code_desk.open(cleared(code_desk))
+    code_desk.jobs.tend()
+    assert code_desk.workers["j1"].closed == 0
+    assert code_desk.jobs.expects_work()
+    code_desk.here.told(Verb.FAIL, "r1", {"failure": {}})
+    code_desk.jobs.tend()
+    assert code_desk.workers["j1"].closed == 1
+
+
+def test_a_cleared_output_is_expected_to_be_summed(code_desk: Desk) -> None:
+    output = staged(code_desk.here)
+    assert not code_desk.jobs.expects_work(), "stewards take days"
+    Clearing(code_desk.here.site).clear("r1", STEWARD, PASSPHRASE, output=output)
+    assert code_desk.jobs.expects_work()
+
+
+def test_code_that_is_only_approved_or_staged_is_not_summed(code_desk: Desk) -> None:
+    """Whatever the hub opens: it may not skip the run, nor the release decision."""
+    plan = plan_for(code_desk.here)
+    code_desk.here.approved(plan)
+    assert refused(code_desk.open(plan)) == "approval"
+    assert code_desk.status() is Status.APPROVED
+    staged(code_desk.here, "r2", purpose="Again")
+    assert refused(code_desk.open(code_desk.here.record("r2").plan, "j2", "r2")) == "approval"
+    assert code_desk.workers == {}
+
+
+def test_code_with_a_guarantee_is_an_ordinary_job(code_desk: Desk) -> None:
+    plan = plan_for(code_desk.here, "per-patient", epsilon=1.0, delta=1e-6)
+    code_desk.here.submitted(plan)
+    code_desk.here.reviewing.approve("r1", STEWARD, PASSPHRASE, without=["mean_age"])
+    assert code_desk.open(plan).kind is Kind.ANNOUNCED
+    claimed = code_desk.workers["j1"].claim
+    assert (claimed.staged, claimed.left_out) == (None, ("mean_age",))
+    assert len(charges(code_desk.here.site.journal, "trial")) == 1
+
+
+# Several at a time
+
+
+def at_once(works: Sequence[Callable[[], Any]]) -> None:
+    ready = threading.Barrier(len(works))
+
+    def run(work: Callable[[], Any]) -> None:
+        ready.wait()
+        work()
+
+    threads = [threading.Thread(target=run, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_of_many_jobs_at_once_no_more_than_four_are_open(desk: Desk) -> None:
+    plans = {number: desk.approved(number) for number in range(1, 9)}
+    start, answers = desk.jobs._start_worker, list[JobMessage]()
+
+    def slow(claim: Claim) -> Any:
+        threading.Event().wait(0.05)
+        return start(claim)
+
+    desk.jobs._start_worker = slow
+
+    def opens(number: int) -> Callable[[], None]:
+        return lambda: answers.append(desk.open(plans[number], f"j{number}", f"r{number}"))
+
+    at_once([opens(number) for number in plans])
+    kinds = sorted(answer.kind for answer in answers)
+    assert kinds == sorted([Kind.ANNOUNCED] * 4 + [Kind.REFUSED] * 4)
+    statuses = [desk.status(f"r{number}") for number in plans]
+    assert sorted(statuses) == sorted([Status.RUNNING] * 4 + [Status.APPROVED] * 4), "no approval is spent for nothing"
+
+
+def test_a_job_that_is_opened_while_the_desk_is_tended_stays_open(desk: Desk) -> None:
+    """Tending reads the journal; a Job that was opened after that is not one whose Request has ended."""
+    desk.open(desk.approved(1), "j1", "r1")
+    plan, read = desk.approved(2), desk.jobs._read_journal
+
+    def read_then_open() -> None:
+        read()
+        assert desk.open(plan, "j2", "r2").kind is Kind.ANNOUNCED
+
+    desk.jobs._read_journal = read_then_open  # type: ignore[method-assign]
+    desk.jobs.tend()
+    assert (desk.workers["j1"].closed, desk.workers["j2"].closed) == (0, 0)
+    assert desk.round("j2").kind is Kind.MASKED
+
+
+def test_a_job_that_is_being_opened_keeps_no_other_waiting(desk: Desk) -> None:
+    """Rows are read, and a sandbox is tried, before it is announced."""
+    begun, go = threading.Event(), threading.Event()
+    start = desk.jobs._start_worker
+
+    def slow(claim: Claim) -> Any:
+        worker: Any = start(claim)
+        if claim.job == "j1":
+            announce = worker.announce
+            worker.announce = lambda: (begun.set(), go.wait(20), announce())[2]
+        return worker
+
+    desk.jobs._start_worker = slow
+    plans = [desk.approved(1), desk.approved(2)]
+    first = threading.Thread(target=lambda: desk.open(plans[0], "j1", "r1"))
+    first.start()
+    assert begun.wait(20)
+    assert desk.open(plans[1], "j2", "r2").kind is Kind.ANNOUNCED
+    assert desk.round("j2").kind is Kind.MASKED
+    go.set()
+    first.join()
+    assert desk.round("j1").kind is Kind.MASKED

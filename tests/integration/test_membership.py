@@ -308,7 +308,12 @@ CALLS = [
     ("GET", "/sites/feed", None),
     ("POST", "/sites/requests/r1/receipt", None),
     ("POST", "/sites/reviews", {}),
+    ("POST", "/sites/requests/r1/question", {}),
     ("POST", "/sites/requests/r1/revocation", {}),
+    ("POST", "/sites/requests/r1/staged", {}),
+    ("POST", "/sites/clearances", {}),
+    ("POST", "/sites/requests/r1/failure", {}),
+    ("POST", "/sites/requests/r1/log", {}),
     ("POST", "/sites/heads", {}),
 ]
 

@@ -12,7 +12,9 @@ import pytest
 from support.builders import KEYS, at, days_later
 from support.disk import full_disk
 from support.site import PASSPHRASE, POLICY, STEWARD, TrialSite
+from support.staged import code_site, plan_for
 from synthema_core.errors import (
+    BudgetSpent,
     IntegrityFailure,
     InvalidInput,
     NotAuthenticated,
@@ -24,8 +26,10 @@ from synthema_core.errors import (
     Unavailable,
 )
 from synthema_core.identity import public_key
+from synthema_core.plan import Plan
 from synthema_core.request import Status, Verb
 from synthema_core.review import Review, Verdict
+from synthema_datasite.service.allowance import charges_of
 from synthema_datasite.service.claims import Claims
 from synthema_datasite.service.records import known_identities, stewards
 from synthema_datasite.service.stewards import add_steward
@@ -34,7 +38,9 @@ DECISIONS: dict[str, Callable[[TrialSite, str, str], object]] = {
     "approve": lambda here, who, word: here.reviewing.approve("r1", who, word),
     "reject": lambda here, who, word: here.reviewing.reject("r1", who, word, "Too fine."),
     "revoke": lambda here, who, word: here.reviewing.revoke("r1", who, word),
+    "ask": lambda here, who, word: here.reviewing.ask("r1", who, word, "Why?"),
 }
+TWO_STEWARDS = POLICY.replace("exact = true", "exact = true\nstewards = 2")
 
 
 @pytest.fixture
@@ -132,16 +138,19 @@ def test_an_unknown_request_is_not_decided(here: TrialSite, decision: str) -> No
     denied(here, lambda: here.reviewing.revoke("r9", STEWARD, PASSPHRASE), NotFound)
 
 
-@pytest.mark.parametrize("verdict", ["approve", "reject"])
+@pytest.mark.parametrize("verdict", ["approve", "reject", "ask", "revoke"])
 def test_the_plan_that_was_shown_is_the_plan_that_is_signed(here: TrialSite, verdict: str) -> None:
     other = here.plan(purpose="Another").digest
     decide = {
         "approve": lambda shown: here.reviewing.approve("r1", STEWARD, PASSPHRASE, plan_digest=shown),
         "reject": lambda shown: here.reviewing.reject("r1", STEWARD, PASSPHRASE, "No.", plan_digest=shown),
+        "ask": lambda shown: here.reviewing.ask("r1", STEWARD, PASSPHRASE, "Why?", plan_digest=shown),
+        "revoke": lambda shown: here.reviewing.revoke("r1", STEWARD, PASSPHRASE, plan_digest=shown),
     }[verdict]
     said = denied(here, lambda: decide(other), IntegrityFailure)
     assert "not the Plan you were shown" in said
-    assert decide(here.record().plan.digest).plan_digest == here.record().plan.digest
+    review = decide(here.record().plan.digest)
+    assert review is None or review.plan_digest == here.record().plan.digest
 
 
 @pytest.mark.parametrize("reason", ["", "  ", "\n"])
@@ -247,3 +256,208 @@ def test_what_waits_is_what_is_under_review(here: TrialSite) -> None:
     here.reviewing.approve("r1", STEWARD, PASSPHRASE)
     assert [record.request.id for record in here.reviewing.waiting()] == ["r2"]
     assert [record.request.id for record in here.reviewing.all()] == ["r1", "r2"]
+
+
+# Two stewards
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> TrialSite:
+    """A site where two stewards must agree; there are three."""
+    two = TrialSite(tmp_path / "two", policy=TWO_STEWARDS)
+    for name in ("otto", "nina"):
+        add_steward(two.site, name, PASSPHRASE)
+    two.submitted(two.plan())
+    return two
+
+
+def test_two_stewards_approve_what_two_must_approve(two: TrialSite) -> None:
+    first = two.reviewing.approve("r1", STEWARD, PASSPHRASE)
+    assert first.stewards_needed == 2
+    assert two.record().last(Verb.REVIEW).detail["stewards_needed"] == 2
+    assert two.record().request.status is Status.UNDER_REVIEW
+    assert known_identities(two.site.journal) == {}, "nobody is trusted by half an approval"
+    said = denied(two, lambda: two.reviewing.approve("r1", STEWARD, PASSPHRASE), TransitionDenied)
+    assert "another steward" in said
+    with pytest.raises(Refused):
+        Claims(two.site).claim("j1", "r1", two.record().plan.digest)
+    two.reviewing.approve("r1", "otto", PASSPHRASE)
+    assert two.record().request.status is Status.APPROVED
+    assert set(known_identities(two.site.journal)) == {"birch", "cedar"}
+    denied(two, lambda: two.reviewing.approve("r1", "nina", PASSPHRASE), TransitionDenied)
+    Claims(two.site).claim("j1", "r1", two.record().plan.digest)
+
+
+@pytest.mark.parametrize("who", [STEWARD, "otto"])
+def test_one_of_two_is_enough_for_a_no(two: TrialSite, who: str) -> None:
+    two.reviewing.approve("r1", STEWARD, PASSPHRASE)
+    if who == STEWARD:
+        denied(two, lambda: two.reviewing.reject("r1", who, PASSPHRASE, "On second thoughts."), TransitionDenied)
+        two.reviewing.revoke("r1", who, PASSPHRASE)
+        assert two.record().request.status is Status.REVOKED
+    else:
+        two.reviewing.reject("r1", who, PASSPHRASE, "No.")
+        assert two.record().request.status is Status.REJECTED
+
+
+def test_the_requester_is_none_of_the_two(two: TrialSite) -> None:
+    add_steward(two.site, "rosalind", PASSPHRASE)
+    two.reviewing.approve("r1", STEWARD, PASSPHRASE)
+    denied(two, lambda: two.reviewing.approve("r1", "rosalind", PASSPHRASE), NotPermitted)
+
+
+def test_an_approval_of_two_ends_with_the_earlier_one(two: TrialSite) -> None:
+    two.reviewing.approve("r1", STEWARD, PASSPHRASE, until_days=3)
+    two.reviewing.approve("r1", "otto", PASSPHRASE, until_days=5)
+    assert two.record().request.expires_at == at(3)
+    two.clock.now = days_later(3.5)
+    with pytest.raises(Refused) as refused:
+        Claims(two.site).claim("j1", "r1", two.record().plan.digest)
+    assert refused.value.rule == "expiry"
+
+
+def test_a_policy_that_asks_for_fewer_now_keeps_what_the_first_was_promised(two: TrialSite) -> None:
+    """The steward who signed first did so counting on a second pair of eyes."""
+    path = two.state.folder / "policy.toml"
+    path.write_text(path.read_text().replace("stewards = 2", "stewards = 3"))
+    two.reviewing.approve("r1", STEWARD, PASSPHRASE)
+    path.write_text(path.read_text().replace("stewards = 3", "stewards = 1"))
+    assert two.reviewing.approve("r1", "otto", PASSPHRASE).stewards_needed == 3
+    assert two.record().request.status is Status.UNDER_REVIEW
+    two.reviewing.approve("r1", "nina", PASSPHRASE)
+    assert two.record().request.status is Status.APPROVED
+
+
+def test_a_policy_that_asks_for_more_since_refuses_the_claim(here: TrialSite) -> None:
+    plan = here.record().plan
+    here.reviewing.approve("r1", STEWARD, PASSPHRASE)
+    (here.state.folder / "policy.toml").write_text(TWO_STEWARDS)
+    with pytest.raises(Refused) as refused:
+        Claims(here.site).claim("j1", "r1", plan.digest)
+    assert refused.value.rule == "stewards"
+
+
+# Conditions
+
+
+def test_an_approval_ends_when_its_steward_says(here: TrialSite) -> None:
+    review = here.reviewing.approve("r1", STEWARD, PASSPHRASE, until_days=1.5)
+    assert review.expires_at == here.record().request.expires_at == at(1.5)
+
+
+def test_no_condition_lengthens_an_approval(here: TrialSite) -> None:
+    for days in (31, 1e9, float("inf")):
+        assert here.reviewing._end_of_approval(here.record(), here.site.now(), days) == here.record().plan.expires_at
+
+
+@pytest.mark.parametrize("days", [0, -1, float("nan"), float("-inf")])
+def test_an_approval_lasts(here: TrialSite, days: float) -> None:
+    denied(here, lambda: here.reviewing.approve("r1", STEWARD, PASSPHRASE, until_days=days), InvalidInput)
+
+
+def test_outputs_of_code_are_left_out(tmp_path: Path) -> None:
+    here = code_site(tmp_path / "code")
+    for number, shape in enumerate(("per-patient", "per-block", "aggregate")):
+        here.submitted(plan_for(here, shape), f"r{number}")
+        review = here.reviewing.approve(
+            f"r{number}", STEWARD, PASSPHRASE, without=["mean_age", " deaths[0]", "mean_age"]
+        )
+        assert review.without == ("mean_age", "deaths[0]")
+        assert Claims(here.site).claim(f"j{number}", f"r{number}", here.record(f"r{number}").plan.digest).left_out == (
+            "mean_age",
+            "deaths[0]",
+        )
+
+
+@pytest.mark.parametrize(
+    ("without", "error"), [("meanage", NotFound), ("deaths[3]", NotFound), ("deaths[x]", InvalidInput)]
+)
+def test_only_what_the_plan_declares_is_left_out(tmp_path: Path, without: str, error: type[SynthemaError]) -> None:
+    here = code_site(tmp_path / "code")
+    here.submitted(plan_for(here))
+    denied(here, lambda: here.reviewing.approve("r1", STEWARD, PASSPHRASE, without=[without]), error)
+
+
+def test_something_must_be_left_to_approve(tmp_path: Path) -> None:
+    here = code_site(tmp_path / "code")
+    here.submitted(plan_for(here))
+    said = denied(
+        here, lambda: here.reviewing.approve("r1", STEWARD, PASSPHRASE, without=["mean_age", "deaths"]), InvalidInput
+    )
+    assert "Reject" in said
+
+
+def test_a_built_in_analysis_has_no_outputs_to_leave_out(here: TrialSite) -> None:
+    said = denied(here, lambda: here.reviewing.approve("r1", STEWARD, PASSPHRASE, without=["deaths"]), InvalidInput)
+    assert "Only of code" in said
+
+
+# Questions
+
+
+def test_a_question_is_put_and_the_request_goes_on_waiting(here: TrialSite) -> None:
+    here.reviewing.ask("r1", STEWARD, PASSPHRASE, "Why this step?", plan_digest=here.record().plan.digest)
+    event = here.record().last(Verb.ASK)
+    assert (event.actor, event.site, dict(event.detail)) == (STEWARD, "alder", {"text": "Why this step?"})
+    here.told(Verb.ANSWER, "r1", {"text": "The follow-up is monthly."}, actor="rosalind")
+    assert here.record().last(Verb.ANSWER).detail["text"] == "The follow-up is monthly."
+    assert here.record().request.status is Status.UNDER_REVIEW
+    here.reviewing.approve("r1", STEWARD, PASSPHRASE)
+    denied(here, lambda: here.reviewing.ask("r1", STEWARD, PASSPHRASE, "And this?"), TransitionDenied)
+
+
+@pytest.mark.parametrize("text", ["", "  \n"])
+def test_a_question_has_a_text(here: TrialSite, text: str) -> None:
+    denied(here, lambda: here.reviewing.ask("r1", STEWARD, PASSPHRASE, text), InvalidInput)
+
+
+def test_no_text_is_longer_than_a_journal_should_keep(here: TrialSite) -> None:
+    long = "x" * 4001
+    denied(here, lambda: here.reviewing.ask("r1", STEWARD, PASSPHRASE, long), InvalidInput)
+    denied(here, lambda: here.reviewing.approve("r1", STEWARD, PASSPHRASE, reason=long), InvalidInput)
+    denied(here, lambda: here.reviewing.reject("r1", STEWARD, PASSPHRASE, long), InvalidInput)
+
+
+# What one researcher may cost
+
+
+def spend(here: TrialSite, requester: str, number: int) -> Plan:
+    plan = here.plan("histogram", purpose=f"Count {number}", epsilon=1.0, requester=requester)
+    here.submitted(plan, f"{requester}-{number}")
+    here.reviewing.approve(f"{requester}-{number}", STEWARD, PASSPHRASE)
+    return plan
+
+
+def test_one_researchers_answers_together_cost_no_more_than_the_policy_allows(tmp_path: Path) -> None:
+    here = TrialSite(tmp_path, policy=POLICY.replace("exact = true", "exact = true\nepsilon_per_researcher = 1.7"))
+    claims = Claims(here.site)
+    for number in range(2):
+        claims.claim(f"j{number}", f"eve-{number}", spend(here, "eve", number).digest)
+    assert len(charges_of(here.site.journal, "trial", "eve")) == 2
+    with pytest.raises(BudgetSpent) as refused:
+        spend(here, "eve", 2)
+    assert refused.value.rule == "epsilon_per_researcher"
+    assert here.record("eve-2").request.status is Status.UNDER_REVIEW
+    claims.claim("j3", "otto-3", spend(here, "otto", 3).digest)
+    assert len(charges_of(here.site.journal, "trial", "eve")) == 2, "another's charge is another's"
+    here.reviewing.reject("eve-2", STEWARD, PASSPHRASE, "You have had your share.")
+
+
+def test_the_limit_holds_at_the_claim_too(tmp_path: Path) -> None:
+    """Approved while there was room; asked for all at once."""
+    here = TrialSite(tmp_path, policy=POLICY.replace("exact = true", "exact = true\nepsilon_per_researcher = 1.7"))
+    plans = [spend(here, "eve", number) for number in range(3)]
+    for number, plan in enumerate(plans[:2]):
+        Claims(here.site).claim(f"j{number}", f"eve-{number}", plan.digest)
+    before = here.site.journal.head()
+    with pytest.raises(BudgetSpent) as refused:
+        Claims(here.site).claim("j2", "eve-2", plans[2].digest)
+    assert refused.value.rule == "epsilon_per_researcher"
+    assert here.site.journal.head() == before
+
+
+def test_nothing_private_is_answered_to_a_researcher_with_no_allowance(tmp_path: Path) -> None:
+    here = TrialSite(tmp_path, policy=POLICY.replace("exact = true", "exact = true\nepsilon_per_researcher = 0"))
+    with pytest.raises(BudgetSpent):
+        spend(here, "eve", 0)
+    here.approved(here.plan(requester="eve"), "exact")

@@ -3,78 +3,40 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pyarrow as pa
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from pyarrow import parquet
 
-from support.builders import KEYS, NOW, SITES, Ticking, at
-from support.site import POLICY, write_patients, write_schema
+from support.builders import KEYS, NOW, SITES
+from support.code import CODE_POLICY, aggregate, per_patient
+from support.hospitals import JOB, Hospital, Running, Trio, children, closing, trio_in
 from synthema_core.analyses import from_plan
-from synthema_core.analyses.base import Rows, Sums
+from synthema_core.analyses.base import Sums
 from synthema_core.analyses.conduct import conduct
 from synthema_core.charging import mechanism_of
 from synthema_core.commitment import commitment
-from synthema_core.errors import IntegrityFailure, Refused, RoundFailed, SynthemaError
+from synthema_core.errors import IntegrityFailure, InvalidPlan, Refused, RoundFailed, SynthemaError, Unavailable
 from synthema_core.plan import Plan
 from synthema_core.planning import make_plan
+from synthema_core.planning import plan_of as code_plan_of
 from synthema_core.secure_sum import Announcement, Member, Roster, add, input_digest
 from synthema_core.secure_sum.layout import Floats, Ring
-from synthema_datasite.ingest import ingest
-from synthema_datasite.service.claims import Claim
-from synthema_datasite.service.records import DatasetRecord, dataset_records
-from synthema_datasite.service.site import Site
-from synthema_datasite.state import SiteState
-from synthema_datasite.store.parquet import ParquetRows
-from synthema_datasite.worker.process import WorkerProcess
+from synthema_datasite.service.records import DatasetRecord
 
-JOB, PLANTED, NOTHING = "j1", "Leningrad-4711", np.zeros(0)
-
-
-@dataclass(frozen=True)
-class Hospital:
-    """One site's state with its rows taken in."""
-
-    site: Site
-    record: DatasetRecord
-
-    @classmethod
-    def make(cls, folder: Path, name: str, patients: int, seed: int) -> Hospital:
-        state = SiteState.initialise(folder / name, name, name.title(), POLICY)
-        site = Site.open(state, Ticking(NOW))
-        table = write_patients(folder / f"{name}.csv", patients, seed)
-        ingest(state, site.journal, table, "trial", write_schema(folder), "engineer", at())
-        return cls(site, dataset_records(site.journal)["trial"])
-
-    def worker(self, plan: Plan, job: str = JOB, record: DatasetRecord | None = None) -> WorkerProcess:
-        claim = Claim(job, "r1", plan, record or self.record)
-        return WorkerProcess(claim, self.site.name, self.site.state.folder / claim.dataset.path, self.site.state.salt())
-
-    def announcement(self, plan: Plan, mask_key: str, job: str = JOB) -> Announcement:
-        return Announcement(self.site.name, job, plan.digest, mask_key).signed(self.site.state.identity())
-
-    def rows(self, columns: tuple[str, ...]) -> Rows:
-        path, facts = self.site.state.folder / self.record.path, self.record.facts
-        salt = self.site.state.salt()
-        return ParquetRows(path, facts.schema, self.record.sha256, facts.commitment, salt).load(columns)
-
-
-Trio = dict[str, Hospital]
+PLANTED, NOTHING = "Leningrad-4711", np.zeros(0)
 
 
 @pytest.fixture(scope="module")
 def trio(tmp_path_factory: pytest.TempPathFactory) -> Trio:
-    folder = tmp_path_factory.mktemp("sites")
-    return {name: Hospital.make(folder, name, 40 + 5 * seed, seed) for seed, name in enumerate(SITES, start=1)}
+    return trio_in(tmp_path_factory.mktemp("sites"), 45, 50, 55)
 
 
 def plan_of(trio: Trio, analysis: str = "kaplan-meier", **typed: str) -> Plan:
@@ -87,50 +49,11 @@ def plan_of(trio: Trio, analysis: str = "kaplan-meier", **typed: str) -> Plan:
     return make_plan(analysis, typed or usual[analysis], cards, requester="rosalind", purpose="A test.", now=NOW)
 
 
-@contextmanager
-def closing(workers: Mapping[str, WorkerProcess]) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        for worker in workers.values():
-            worker.close()
-
-
-class Running:
-    """A Job on all three sites' workers, conducted as the hub does it."""
-
-    def __init__(self, trio: Trio, plan: Plan, job: str = JOB) -> None:
-        self.plan, self.analysis = plan, from_plan(plan.analysis, plan.parameters)
-        self.workers = {name: hospital.worker(plan, job) for name, hospital in trio.items()}
-        self.rows = {name: hospital.rows(self.analysis.columns) for name, hospital in trio.items()}
-        announced = [trio[name].announcement(plan, worker.announce(), job) for name, worker in self.workers.items()]
-        self.roster = Roster.gather(job, plan.digest, announced, plan.identities)
-
-    def ask(self, round_index: int, values: Floats) -> dict[str, Ring]:
-        roster = self.roster.to_dict() if round_index == 1 else None
-        return {name: worker.answer(round_index, values, roster) for name, worker in self.workers.items()}
-
-    def total(self, masked: dict[str, Ring]) -> Ring:
-        return add(masked, self.plan.sites, self.plan.layout.length)
-
-    def plain(self, values: Floats) -> dict[str, Ring]:
-        """What each site adds, as nobody but itself may know it."""
-        return {
-            name: self.plan.layout.quantise(self.analysis.contribution(rows, values))
-            for name, rows in self.rows.items()
-        }
-
-
-def children() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
-
-
 def test_masked_answers_sum_exactly_to_the_contribution_of_the_pooled_patients(trio: Trio) -> None:
     job = Running(trio, plan_of(trio))
     with closing(job.workers):
         masked = job.ask(1, NOTHING)
-    pooled = {name: np.concatenate([rows[name] for rows in job.rows.values()]) for name in job.analysis.columns}
-    expected = job.analysis.contribution(pooled, NOTHING)
+    expected = job.analysis.contribution(job.pooled(), NOTHING)
     np.testing.assert_array_equal(job.total(masked), job.plan.layout.quantise(expected))
     assert expected.sum() == sum(hospital.record.facts.patients for hospital in trio.values())
 
@@ -354,3 +277,21 @@ def test_a_workers_environment_and_command_line_hold_no_secret(trio: Trio, monke
         (process,) = [child for child in children() if child not in before]
         assert process.environ().keys() == {"PATH", "OMP_NUM_THREADS"}
         assert process.cmdline()[1:] == ["-I", "-m", "synthema_datasite.worker.main"]
+
+
+def test_only_parts_of_codes_output_can_be_left_out(trio: Trio) -> None:
+    worker = trio["alder"].worker(plan_of(trio, "histogram"), left_out=("age",))
+    with closing({"alder": worker}), pytest.raises(InvalidPlan, match="Only outputs of code"):
+        worker.announce()
+
+
+def test_without_a_sandbox_no_code_is_run_whatever_was_claimed(tmp_path: Path) -> None:
+    """There is no unsafe one to fall back to."""
+    sites = trio_in(tmp_path, 8, 8, 8, policy=CODE_POLICY)
+    for question in (per_patient(), aggregate()):
+        cards = [hospital.site.cards()[0] for hospital in sites.values()]
+        plan = code_plan_of(question, cards, requester="rosalind", purpose="A test.", now=NOW)
+        for sandbox in ("", "none"):
+            worker = replace(sites["alder"], sandbox=sandbox).worker(plan)
+            with closing({"alder": worker}), pytest.raises(Unavailable, match="sandbox"):
+                worker.announce() if plan.privacy else worker.run()

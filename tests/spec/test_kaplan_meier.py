@@ -271,8 +271,9 @@ def test_constants_that_are_not_the_schemas_are_refused(schema):
             other.check_against(schema)
 
 
-def test_the_registry_knows_the_three_analyses():
-    assert analyses.names() == ("cox", "histogram", "kaplan-meier")
+def test_the_registry_knows_the_analyses_and_the_shapes_of_code():
+    code = ("code-aggregate", "code-per-block", "code-per-patient")
+    assert analyses.names() == (*code, "cox", "histogram", "kaplan-meier")
     with pytest.raises(NotFound) as missing:
         analyses.find("regression")
     assert "kaplan-meier" in missing.value.hint

@@ -20,6 +20,7 @@ from support.builders import ENGINE, SITES, at, card
 from synthema_core.analyses import find, from_plan
 from synthema_core.analyses.base import Rows, Sums
 from synthema_core.analyses.conduct import conduct
+from synthema_core.code.questions import CodeQuestion
 from synthema_core.errors import InvalidInput, NotAuthenticated, NotFound, SynthemaError, TransitionDenied, to_wire
 from synthema_core.plan import Plan
 from synthema_core.release import Release, guarantee_of
@@ -53,7 +54,10 @@ def _conduct(question: Any, noise: float) -> dict[str, Any]:
     dice = np.random.default_rng(1)
 
     def ask(_: int, values: Any) -> Sums:
-        total = sum(question.contribution(patients(seed), values) for seed, _ in enumerate(SITES))
+        if isinstance(question, CodeQuestion):  # nothing here runs code
+            total = np.zeros(question.layout.length)
+        else:
+            total = sum(question.contribution(patients(seed), values) for seed, _ in enumerate(SITES))
         total = total + dice.normal(0, noise, len(total)).round() if noise else total
         cuts = np.cumsum([block.length for block in question.layout.blocks])[:-1]
         names = [block.name for block in question.layout.blocks]
@@ -73,6 +77,8 @@ class FakeFederation(httpx.BaseTransport):
         How often the event stream still breaks before it holds.
     away
         Whether nothing answers at all.
+    shared
+        What stewards have shared of each Request's logs.
     """
 
     def __init__(self) -> None:
@@ -83,6 +89,7 @@ class FakeFederation(httpx.BaseTransport):
         self.progress: dict[str, Any] | None = None
         self.offered = [card(site) for site in SITES]
         self.calls: list[str] = []
+        self.shared: dict[str, list[dict[str, str]]] = {}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path.removeprefix(_PREFIX)
@@ -108,16 +115,30 @@ class FakeFederation(httpx.BaseTransport):
                 return httpx.Response(200, json=[self.view(identifier) for identifier in reversed(self.records)])
             case ("POST", "requests"):
                 return httpx.Response(201, json=self._submit(json.loads(request.read())))
-            case ("GET", "requests", identifier):
-                more = {"plan": self._record(identifier).plan.to_dict(), "trail": trail_view(self._record(identifier))}
+            case (method, "requests", identifier, *rest):
+                return self._of_request(request, method, identifier, "/".join(rest))
+        raise NotFound("There is no such route.")
+
+    def _of_request(self, request: httpx.Request, method: str, identifier: str, part: str) -> httpx.Response:
+        record = self._record(identifier)
+        match (method, part):
+            case ("GET", ""):
+                more = {"plan": record.plan.to_dict(), "trail": trail_view(record)}
                 return httpx.Response(200, json={**self.view(identifier), **more})
-            case ("POST", "requests", identifier, "withdrawal"):
+            case ("GET", "plan"):
+                return httpx.Response(200, json=record.plan.to_dict())
+            case ("POST", "answer"):
+                detail = {"text": json.loads(request.read())["text"]}
+                self._do(identifier, Verb.ANSWER, RESEARCHER, Role.RESEARCHER, detail=detail)
+                return httpx.Response(200, json=self.view(identifier))
+            case ("GET", "log"):
+                return httpx.Response(200, json=self.shared.get(identifier, []))
+            case ("POST", "withdrawal"):
                 self._do(identifier, Verb.WITHDRAW, RESEARCHER, Role.RESEARCHER)
                 return httpx.Response(200, json=self.view(identifier))
-            case ("GET", "requests", identifier, "release"):
+            case ("GET", "release"):
                 return httpx.Response(200, json=self._release(identifier))
-            case ("GET", "requests", identifier, "events"):
-                self._record(identifier)
+            case ("GET", "events"):
                 stream = _Stream(self._events(identifier))
                 return httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=stream)
         raise NotFound("There is no such route.")
@@ -172,6 +193,22 @@ class FakeFederation(httpx.BaseTransport):
     def receive(self, identifier: str) -> None:
         if self._record(identifier).request.status is Status.SUBMITTED:
             self._do(identifier, Verb.RECEIVE, SITES[0], Role.SITE, site=SITES[0])
+
+    def ask(self, identifier: str, text: str) -> None:
+        self.receive(identifier)
+        self._do(identifier, Verb.ASK, "sam", Role.STEWARD, site=SITES[1], detail={"text": text})
+
+    def stage(self, identifier: str) -> None:
+        for site in SITES:
+            self._do(identifier, Verb.STAGE, site, Role.SITE, site=site, detail={"output": "c" * 64})
+
+    def clear(self, identifier: str, site: str, *, verdict: bool = True, reason: str = "") -> None:
+        detail = {"reason": reason}
+        actor = f"steward-{site}"
+        self._do(identifier, Verb.CLEAR, actor, Role.STEWARD, site=site, verdict=verdict, detail=detail)
+
+    def sum(self, identifier: str) -> None:
+        self._do(identifier, Verb.SUM, "hub", Role.HUB, detail={"job": "j2", "run": "2"})
 
     def approve(self, identifier: str) -> None:
         self.receive(identifier)

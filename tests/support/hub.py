@@ -9,6 +9,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from jupyterhub.services.auth import check_scopes
 from tornado.web import HTTPError
 
 from support.builders import KEYS, NOW, SITES, Ticking, at, card, days_later, plan
+from support.code import SUMMED, aggregate, code_plan
 from synthema_core import moments
+from synthema_core.clearance import Clearance
 from synthema_core.errors import Unavailable
 from synthema_core.identity import public_key
 from synthema_core.joining import Joining
@@ -54,6 +57,20 @@ OUTCOME: dict[str, Any] = {
     "noise_standard_deviation": None,
     "rounds": 2,
     "quantisation_error": 0.5,
+}
+#: The same of the sum of `support.code.aggregate`.
+SUM: dict[str, Any] = {
+    "result": {
+        "kind": "code-aggregate",
+        "title": "Code on all rows, with a release decision",
+        "outputs": [
+            {"name": output.name, "shape": list(output.shape), "values": [7.0] * output.length}
+            for output in SUMMED.outputs
+        ],
+    },
+    "noise_standard_deviation": None,
+    "rounds": 1,
+    "quantisation_error": 0.0,
 }
 
 
@@ -126,11 +143,18 @@ def joining(site: str, code: str = CODE, **changes: str) -> Joining:
     return replace(honest.signed(KEYS[site]), **changes)
 
 
+def output_of(site: str) -> str:
+    """A commitment to what that site has staged."""
+    return (site.encode().hex() + "d" * 64)[:64]
+
+
 class TrialHub:
     """The hub, and what people, sites and its own coordinator send to it."""
 
-    def __init__(self, folder: Path, sites: tuple[str, ...] = SITES) -> None:
-        self.clock, self.flower, self.oauth = Ticking(NOW), FakeFlower(), FakeHubOAuth()
+    def __init__(
+        self, folder: Path, sites: tuple[str, ...] = SITES, *, now: datetime = NOW, flower: FakeFlower | None = None
+    ) -> None:
+        self.clock, self.flower, self.oauth = Ticking(now), flower or FakeFlower(), FakeHubOAuth()
         self.state = HubState.initialise(folder / "hub")
         self.federation = wire_federation(self.state, self.flower, "http://service", self.clock)
         self.app = make_app(self.federation, Login(self.oauth, PREFIX))  # type: ignore[arg-type]
@@ -187,7 +211,7 @@ class TrialHub:
         cards = self.federation.membership.cards()
         request = self.federation.requests.submit(made, name, made.requester, cards)
         for site in made.sites if received else ():
-            self.federation.requests.receive(request, site)
+            self.federation.mirror.receive(request, site)
         return request
 
     def review(self, request: str, site: str, /, **changes: Any) -> Review:
@@ -221,6 +245,49 @@ class TrialHub:
         job = self.record(request).job
         assert job is not None
         return request, job
+
+    def computing(self, made: Plan | None = None) -> str:
+        """A Request whose code the sites run now, each on its own."""
+        request = self.approved(made or code_plan(aggregate()))
+        self.federation.jobs.tend()
+        assert self.status(request) is Status.RUNNING
+        return request
+
+    def stages(self, request: str, site: str, commitment: str = "") -> httpx.Response:
+        """The site says that its output waits."""
+        body = {"commitment": commitment or output_of(site), "at": moments.spell(self.clock())}
+        return self.site(site, "POST", f"/sites/requests/{request}/staged", body)
+
+    def staged(self, made: Plan | None = None) -> str:
+        """A Request whose output waits at every site."""
+        request = self.computing(made)
+        for site in self.record(request).plan.sites:
+            assert self.stages(request, site).status_code == 200
+        return request
+
+    def clearance(self, request: str, site: str, /, **changes: Any) -> Clearance:
+        """The release decision of that site's own steward; `changes` are made before `key` signs."""
+        key = changes.pop("key", STEWARDS[site])
+        whole: dict[str, Any] = {
+            "request": request,
+            "plan_digest": self.record(request).plan.digest,
+            "site": site,
+            "steward": f"steward-{site}",
+            "output": output_of(site),
+            "cleared": True,
+            "reason": "",
+            "decided_at": moments.spell(self.clock()),
+        }
+        return Clearance(**{**whole, **changes}).signed(key)
+
+    def clears(self, request: str, site: str, /, **changes: Any) -> httpx.Response:
+        return self.site(site, "POST", "/sites/clearances", self.clearance(request, site, **changes).to_dict())
+
+    def cleared(self, made: Plan | None = None) -> str:
+        request = self.staged(made)
+        for site in self.record(request).plan.sites:
+            assert self.clears(request, site).status_code == 200
+        return request
 
     def record(self, request: str) -> RequestRecord:
         return self.federation.requests.get(request)

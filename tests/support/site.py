@@ -68,7 +68,8 @@ class TrialSite:
         add_steward(self.site, STEWARD, PASSPHRASE)
         table = write_patients(folder / "trial.csv", patients)
         ingest(self.state, self.site.journal, table, "trial", write_schema(folder), "engineer", at())
-        self.intake = Intake(self.site, public_key(HUB_KEY))
+        self.begun: list[tuple[str, str]] = []
+        self.intake = Intake(self.site, public_key(HUB_KEY), lambda request, job: self.begun.append((request, job)))
         self.reviewing = Reviewing(self.site)
 
     def plan(self, analysis: str = "kaplan-meier", options: dict[str, str] | None = None, **more: Any) -> Plan:

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from support.builders import ENGINE, KEYS, SCHEMA, SITES, plan
+from support.code import QUESTIONS, code_plan
 from synthema_core import admission
 from synthema_core.admission import DatasetFacts, SiteFacts, admit
 from synthema_core.analyses import from_plan
+from synthema_core.code.shapes import SHAPES
 from synthema_core.errors import Refused
 from synthema_core.identity import public_key
 from synthema_core.ledger import Budget
@@ -66,6 +68,16 @@ def exact_times() -> tuple[Plan, SiteFacts]:
     question = from_plan("kaplan-meier", {**asked.parameters, "exact_times": True})
     asked = replace(asked, parameters=question.parameters(), schema=EXACT_TIMES.digest)
     return asked, site(dataset=dataset(schema=EXACT_TIMES, patients=10_000))
+
+
+def code(shape: str = "per-patient") -> Plan:
+    """An evaluation may take a second; there is time for a hundred patients."""
+    capacity = {} if shape == "aggregate" else {"capacity": 100}
+    return code_plan(QUESTIONS[shape](cpu_seconds=1.0, **capacity))
+
+
+def code_site(**changes: Any) -> SiteFacts:
+    return site(policy=limits(**{"code": SHAPES, "max_patients": 100, **changes}), sandbox="landlock")
 
 
 def refused_under(asked: Plan, facts: SiteFacts) -> str:
@@ -133,6 +145,22 @@ BROKEN: dict[str, list[Callable[[], tuple[Plan, SiteFacts]]]] = {
     "epsilon_per_request": [lambda: (private(epsilon=1.01), site())],
     "delta": [lambda: (private(privacy=PrivacyTarget(1.0, 2e-6)), site())],
     "noise": [lambda: (private(privacy=PrivacyTarget(1e-3, 1e-6)), site())],
+    "requesters": [
+        lambda: (plan(), site(policy=limits(requesters=("otto",)))),
+        lambda: (private(), site(policy=limits(requesters=("otto", "rosalin", "rosalind2")))),
+    ],
+    "code": [
+        lambda: (code(), code_site(code=())),
+        lambda: (code(), code_site(code=("per-block", "aggregate"))),
+        lambda: (code("aggregate"), code_site(code=("per-patient", "per-block"))),
+    ],
+    "sandbox": [lambda shape=shape: (code(shape), replace(code_site(), sandbox="")) for shape in SHAPES],
+    "code_cpu_seconds": [lambda: (code(), code_site(code_cpu_seconds=0.99))],
+    "max_patients": [
+        lambda: (code(), replace(code_site(), datasets={"trial": dataset(patients=101)})),
+        lambda: (code("aggregate"), replace(code_site(), datasets={"trial": dataset(patients=101)})),
+    ],
+    "capacity": [lambda: (code(), code_site(max_patients=101))],
 }
 
 
@@ -193,6 +221,31 @@ def test_the_datasets_own_limits_count() -> None:
 
 def test_a_site_first_met_in_this_plan_is_taken_at_its_word() -> None:
     admit(plan(), site(known_identities={}))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_code_within_all_rules_is_admitted(shape: str) -> None:
+    """Also where built-in exact analyses are forbidden: code has a rule of its own."""
+    asked = code(shape)
+    assert admit(asked, code_site(exact=False)) == from_plan(asked.analysis, asked.parameters)
+    admit(asked, code_site(code=(shape,), code_cpu_seconds=1.0))
+
+
+def test_code_of_blocks_or_of_all_rows_needs_no_time_for_each_patient() -> None:
+    for shape in ("per-block", "aggregate"):
+        admit(code(shape), code_site(max_patients=1_000_000))
+
+
+def test_who_may_ask_is_named_exactly() -> None:
+    admit(plan(), site(policy=limits(requesters=("otto", "rosalind"))))
+    admit(plan(), site(policy=limits(requesters=())))
+
+
+@pytest.mark.parametrize("shape", ["per-patient", "per-block"])
+def test_no_code_with_a_guarantee_is_refused_because_of_rows(shape: str) -> None:
+    """Within what the site has promised: a broken promise is refused whatever is asked."""
+    for patients in (0, 1, 4, 100):
+        admit(code(shape), replace(code_site(), datasets={"trial": dataset(patients=patients)}))
 
 
 @pytest.mark.parametrize("patients", [1, 4])

@@ -5,15 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from support.builders import NOW, SITES
-from support.federation import RESEARCHER, TOKEN, URL, FakeFederation
+from support.builders import SITES
+from support.federation import RESEARCHER, FakeFederation
+from support.notebook import Notebook, opened
 from synthema_core.errors import NotFound, Refused, RoundFailed, Unavailable
-from synthema_kernel.client import FederationClient
 from synthema_kernel.complaint import FederationError
 from synthema_kernel.magics import FederationMagics
 from synthema_kernel.session import Session
@@ -23,37 +22,10 @@ from synthema_kernel.widgets.tracker import Tracker
 KM = 'kaplan-meier --dataset trial --time days --event died --group arm --step 100 --purpose "Does arm B live longer?"'
 
 
-class Notebook:
-    """A shell with the magic loaded, and what was displayed."""
-
-    def __init__(self, federation: FakeFederation) -> None:
-        self.federation = federation
-        self.session = Session(FederationClient(URL, TOKEN, transport=federation), lambda: NOW)
-        self.shell = InteractiveShell.instance()
-        self.shell.register_magics(FederationMagics(self.shell, lambda: self.session))
-        self.displayed: list[dict[str, Any]] = []
-        self.shell.display_pub.publish = self._keep
-
-    def _keep(self, data: dict[str, Any], metadata: Any = None, **_: Any) -> None:
-        self.displayed.append(data)
-
-    def fed(self, line: str) -> str:
-        """Run the line; the plain text of what it displayed."""
-        self.displayed.clear()
-        self.shell.run_line_magic("fed", line)
-        return "\n".join(item["text/plain"] for item in self.displayed)
-
-    def variable(self, name: str) -> Any:
-        return self.shell.user_ns[name]
-
-
 @pytest.fixture
 def notebook() -> Iterator[Notebook]:
-    made = Notebook(FakeFederation())
-    yield made
-    made.session.client.close()
-    made.shell.history_manager.end_session()
-    InteractiveShell.clear_instance()
+    with opened(FakeFederation()) as made:
+        yield made
 
 
 def test_sites_and_catalogue_are_shown(notebook: Notebook) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 import synthema_views
 from support.builders import plan
+from support.code import code_plan, per_patient
 from support.federation import RESEARCHER, TOKEN, URL, FakeFederation, served
 from synthema_core.errors import InvalidInput, NotFound
 from synthema_kernel.cli import read_parameters
@@ -78,6 +79,21 @@ def test_the_survival_report_is_one_offline_page_and_submits_nothing(tmp_path: P
     assert TOKEN not in text
     assert federation.calls
     assert all(call.startswith("GET ") for call in federation.calls)
+
+
+def test_results_of_code_are_in_a_report_as_others_are(tmp_path: Path) -> None:
+    federation = released()
+    identifier = FederationClient(URL, TOKEN, transport=federation).submit(code_plan(per_patient()), "ages")["id"]
+    federation.run_to_release(identifier)
+    with served(federation) as url:
+        done = report(url, "survival", "-p", "requests=[ages, hazards]", "--output", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "survival.html").read_text(encoding="utf-8")
+    assert text.count("<svg ") == 2
+    assert "flags[2]" in text
+    assert "for each patient apart" in text
+    assert external(text) == set()
+    assert not re.search(r"<script|<link|<iframe|@import|url\(|src=", text)
 
 
 def test_a_failing_cell_is_one_sentence_and_an_exit_status(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from dataclasses import fields
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from synthema_core.errors import InvalidPolicy
 from synthema_core.ledger import Budget
 from synthema_core.policy import DatasetPolicy, Policy, default_policy_toml, parse_policy
+from synthema_core.policy_explained import explain_policy
 
 EVERY_LIMIT: dict[str, Any] = {
     "min_patients": 20,
@@ -23,6 +23,14 @@ EVERY_LIMIT: dict[str, Any] = {
     "analyses": ("cox", "histogram"),
     "epsilon_per_request": 0.25,
     "approval_days": 7.0,
+    "requesters": ("rosalind", "otto"),
+    "stewards": 2,
+    "epsilon_per_researcher": 0.75,
+    "auto_approve": ("histogram",),
+    "auto_epsilon": 0.5,
+    "code": ("per-patient", "aggregate"),
+    "max_patients": 250,
+    "code_cpu_seconds": 2.5,
 }
 
 
@@ -126,15 +134,35 @@ WRONG = {
     "max_numbers_per_patient": ["-1", "inf", "nan", "[12]"],
     "analyses": ['"cox"', "[1]", "true", '[["cox"]]'],
     "epsilon_per_request": ["-1", "inf", "nan", "true"],
-    "approval_days": ["0", "-1", "inf", '"30"'],
+    "approval_days": ["0", "-1", "inf", '"30"', "3651", "1e300"],
+    "requesters": ['"rosalind"', "[1]", "true"],
+    "stewards": ["0", "-1", "2.0", "true", '"two"'],
+    "epsilon_per_researcher": ["-0.1", "inf", "nan", "true", '"3"'],
+    "auto_approve": ['"histogram"', "[1]", "true", '["code-aggregate"]', '["histogram", "code-per-patient"]'],
+    "auto_epsilon": ["-0.1", "inf", "nan", "false"],
+    "code": ['"aggregate"', "[1]", "true"],
+    "max_patients": ["2", "0", "-5", "100.0", "true", "inf"],
+    "code_cpu_seconds": ["0", "-1", "inf", "nan", '"5"'],
 }
+UNKNOWN_SHAPES = ["per-row", "Aggregate", "", "code-aggregate"]
 
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in WRONG.items() for value in values])
 @pytest.mark.parametrize("where", ["defaults", "datasets.bmt"])
 def test_a_limit_of_the_wrong_type_or_size_is_refused(where: str, name: str, value: str) -> None:
-    with pytest.raises(InvalidPolicy, match=re.escape(name)):
+    with pytest.raises(InvalidPolicy) as refused:
         parse_policy(f"[{where}]\n{name} = {value}")
+    assert name in str(refused.value)
+
+
+def test_every_limit_is_tried_with_wrong_values() -> None:
+    assert set(WRONG) == set(EVERY_LIMIT)
+
+
+@pytest.mark.parametrize("shape", UNKNOWN_SHAPES)
+def test_an_unknown_shape_of_code_is_refused(shape: str) -> None:
+    with pytest.raises(InvalidPolicy, match=f"shape of code '{shape}'"):
+        parse_policy(f'[defaults]\ncode = ["aggregate", "{shape}"]')
 
 
 def test_a_whole_number_will_do_where_a_number_is_wanted() -> None:
@@ -154,4 +182,46 @@ def test_the_digest_names_every_limit() -> None:
 
 
 def test_a_card_shows_every_limit() -> None:
-    assert DatasetPolicy(**EVERY_LIMIT).public() == {**EVERY_LIMIT, "analyses": ["cox", "histogram"]}
+    lists = {name: list(value) if isinstance(value, tuple) else value for name, value in EVERY_LIMIT.items()}
+    assert DatasetPolicy(**EVERY_LIMIT).public() == lists
+
+
+# In words
+
+
+def test_every_rule_is_explained_as_it_is_typed() -> None:
+    policy = parse_policy(f"[defaults]\n{table(EVERY_LIMIT)}")
+    told = explain_policy(policy, "bmt")
+    assert [rule.rule for rule in told] == [*(field.name for field in fields(DatasetPolicy)), "budget"]
+    for rule in told:
+        assert rule.sentence.endswith(".")
+        assert rule.sentence[0].isupper()
+        assert len(rule.sentence) > 20
+    values = {rule.rule: rule.value for rule in told}
+    assert (values["exact"], values["min_patients"], values["approval_days"]) == ("true", "20", "7")
+    assert values["code"] == "[per-patient, aggregate]"
+    assert values["budget"] == "epsilon 3, delta 1e-06"
+
+
+@pytest.mark.parametrize("name", EVERY_LIMIT)
+def test_an_explanation_says_the_value_and_changes_with_it(name: str) -> None:
+    policies = [Policy(DatasetPolicy()), Policy(DatasetPolicy(**{name: EVERY_LIMIT[name]}))]
+    if name.startswith("auto_"):  # each takes effect with the other only
+        both = {"auto_approve": EVERY_LIMIT["auto_approve"], "auto_epsilon": EVERY_LIMIT["auto_epsilon"]}
+        policies[1] = Policy(DatasetPolicy(**both))
+    before, after = ({rule.rule: rule for rule in explain_policy(policy, "bmt")}[name] for policy in policies)
+    assert before.value != after.value
+    assert before.sentence != after.sentence
+
+
+def test_names_for_auto_approval_have_no_effect_where_two_stewards_must_agree() -> None:
+    limits = DatasetPolicy(auto_approve=("histogram",), stewards=2)
+    (told,) = [rule for rule in explain_policy(Policy(limits), "bmt") if rule.rule == "auto_approve"]
+    assert "have no effect" in told.sentence
+
+
+def test_the_datasets_own_limits_are_explained() -> None:
+    policy = Policy(DatasetPolicy(), {"bmt": DatasetPolicy(min_sites=7)}, {"bmt": Budget(1.5, 1e-7)})
+    told = {rule.rule: rule for rule in explain_policy(policy, "bmt")}
+    assert (told["min_sites"].value, told["budget"].value) == ("7", "epsilon 1.5, delta 1e-07")
+    assert {rule.rule: rule.value for rule in explain_policy(policy, "other")}["min_sites"] == "3"

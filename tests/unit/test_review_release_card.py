@@ -14,6 +14,8 @@ import pytest
 import synthema_core
 from support.builders import KEYS, SITES, at, card, plan
 from synthema_core.card import Card
+from synthema_core.clearance import Clearance
+from synthema_core.code.shapes import AGGREGATE, PER_BLOCK, PER_PATIENT, analysis_name
 from synthema_core.errors import IntegrityFailure, InvalidInput, InvalidSchema, NotPermitted
 from synthema_core.heads import check_countersigned, countersign
 from synthema_core.identity import fingerprint, public_key, sign, verify
@@ -22,10 +24,33 @@ from synthema_core.plan import PrivacyTarget
 from synthema_core.release import Guarantee, Release, guarantee_of
 from synthema_core.review import Review, Verdict, check_not_own_request
 
-Signed: TypeAlias = Review | Release | Card
+Signed: TypeAlias = Review | Clearance | Release | Card
 KEY = KEYS["alder"]
 
-REVIEW = Review("r1", plan().digest, "alder", "maria", Verdict.APPROVED, "Fine.", at(), at(30)).signed(KEY)
+REVIEW = Review(
+    request="r1",
+    plan_digest=plan().digest,
+    site="alder",
+    steward="maria",
+    verdict=Verdict.APPROVED,
+    reason="Fine.",
+    decided_at=at(),
+    expires_at=at(30),
+    stewards_needed=2,
+    without=("mean_age",),
+).signed(KEY)
+CLEARANCE = Clearance(
+    request="r1",
+    plan_digest=plan().digest,
+    site="alder",
+    steward="maria",
+    output="a1" * 32,
+    cleared=True,
+    reason="Large enough.",
+    decided_at=at(),
+    redacted=("deaths[2]", "mean_age"),
+    stewards_needed=2,
+).signed(KEY)
 RELEASE = Release(
     id="rel-1",
     request="r1",
@@ -44,7 +69,7 @@ RELEASE = Release(
     quantisation_error=0.0,
     engine="e" * 64,
 ).signed(KEY)
-NOUNS: dict[str, Signed] = {"review": REVIEW, "release": RELEASE, "card": card("alder")}
+NOUNS: dict[str, Signed] = {"review": REVIEW, "clearance": CLEARANCE, "release": RELEASE, "card": card("alder")}
 
 
 def check(noun: Signed) -> None:
@@ -109,6 +134,24 @@ UNREADABLE: dict[str, list[dict[str, Any]]] = {
         {"steward": 3},
         {"decided_at": "soon"},
         {"expires_at": at(-1)},
+        {"stewards_needed": "2"},
+        {"stewards_needed": 2.0},
+        {"stewards_needed": True},
+        {"without": None},
+        {"without": [3]},
+        {"without": "mean_age"},
+    ],
+    "clearance": [
+        {"cleared": 1},
+        {"cleared": False, "reason": ""},
+        {"cleared": "yes"},
+        {"output": None},
+        {"steward": 3},
+        {"decided_at": "soon"},
+        {"stewards_needed": "2"},
+        {"stewards_needed": True},
+        {"redacted": None},
+        {"redacted": [3]},
     ],
     "release": [{"guarantee": 3}, {"guarantee": {}}, {"result": 3}, {"result": "no"}, {"sites": 3}, {"datasets": None}],
     "card": [{"schema": 3}, {"policy": 3}, {"policy": "no"}, {"version": "1"}, {"version": True}],
@@ -131,7 +174,9 @@ def test_what_lacks_a_part_is_refused(kind: str, part: str) -> None:
     data = data_of(NOUNS[kind])
     del data[part]
     with pytest.raises(IntegrityFailure):
-        check(type(NOUNS[kind]).from_dict(data))
+        made = type(NOUNS[kind]).from_dict(data)
+        assert part == "signature", "nothing is made up for what was not said"
+        check(made)
 
 
 # Kinds of statement
@@ -143,7 +188,8 @@ def domains() -> list[str]:
 
 
 def test_every_kind_of_statement_has_a_domain_of_its_own() -> None:
-    assert domains() == ["card", "join", "journal-head", "mask-key", "release", "review", "site-request"]
+    expected = ["card", "clearance", "join", "journal-head", "mask-key", "release", "review", "site-request"]
+    assert domains() == expected
 
 
 @pytest.mark.parametrize("domain", domains())
@@ -225,13 +271,14 @@ def test_an_exact_release_promises_nothing_formal() -> None:
 
 
 PRIVATE = "Differentially private: epsilon 0.5, delta 1e-07 for one patient at one site, add or remove one patient."
+EXACT_BEFORE = "No end-to-end DP guarantee: an exact or steward-released output about these patients came before."
 
 
 @pytest.mark.parametrize(
     ("exact_before", "statement"),
     [
         (False, PRIVATE),
-        (True, f"{PRIVATE} No end-to-end DP guarantee: an exact output about these patients was released before."),
+        (True, f"{PRIVATE} {EXACT_BEFORE}"),
     ],
 )
 def test_a_private_release_tells_its_cost_and_what_came_before(exact_before: bool, statement: str) -> None:
@@ -240,3 +287,21 @@ def test_a_private_release_tells_its_cost_and_what_came_before(exact_before: boo
     assert (told.kind, told.epsilon, told.delta, told.noise_standard_deviation) == ("private", 0.5, 1e-7, 12.5)
     assert told.statement == statement
     assert (told.unit, told.neighbours) == ("one patient at one site", "add or remove one patient")
+
+
+@pytest.mark.parametrize("exact_before", [False, True])
+def test_what_stewards_release_promises_nothing_formal(exact_before: bool) -> None:
+    told = guarantee_of(replace(plan(), analysis=analysis_name(AGGREGATE)), None, exact_before=exact_before)
+    assert (told.kind, told.epsilon, told.delta, told.noise_standard_deviation) == ("released", None, None, None)
+    assert "decision of each site's stewards" in told.statement and "no formal guarantee" in told.statement
+
+
+@pytest.mark.parametrize(("shape", "said"), [(PER_PATIENT, "for each patient"), (PER_BLOCK, "for each block")])
+def test_code_with_a_guarantee_names_its_shape_its_one_answer_and_what_remains(shape: str, said: str) -> None:
+    asked = replace(plan("histogram", privacy=PrivacyTarget(0.5, 1e-7)), analysis=analysis_name(shape))
+    told = guarantee_of(asked, 12.5, exact_before=True)
+    assert (told.kind, told.epsilon, told.delta) == ("private", 0.5, 1e-7)
+    assert told.noise_standard_deviation is None, "it differs by output"
+    assert told.statement.startswith(f"{PRIVATE} The code ran {said}")
+    for part in ("whatever the code does", "one answer, at a time fixed before", "contention channels", "came before"):
+        assert part in told.statement

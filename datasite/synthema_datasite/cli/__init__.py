@@ -1,10 +1,10 @@
-"""The datasite's verbs: `synthema datasite init | steward | join | ingest | serve | review`."""
+"""The verbs `synthema datasite init | steward | join | ingest | serve | review | doctor | notices | syft`."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from synthema_datasite.cli import review, site
+from synthema_datasite.cli import checkup, review, site, syft
 
 
 def verbs(commands: Any) -> None:
@@ -14,3 +14,5 @@ def verbs(commands: Any) -> None:
     )
     site.verbs(datasite)
     review.verbs(datasite)
+    checkup.verbs(datasite)
+    syft.verbs(datasite)

@@ -1,4 +1,7 @@
-"""The node's loop: pull, answer, push; fast while a Job is open, slow when nothing is expected."""
+"""The node's loop: pull, answer, push; fast while a Job is open, slow when nothing is expected.
+
+Every Job is answered in a thread of its own: code that takes its time must not keep another Job waiting.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from flwr.app import Message
 from synthema_core.errors import IntegrityFailure, SynthemaError, Unavailable
 from synthema_core.wire import JobMessage, Kind
 from synthema_datasite.federated.fleet_link import HEARTBEAT_SECONDS, FleetLink, RunOver
+from synthema_datasite.federated.job_lines import JobLines
 
 _log = logging.getLogger(__name__)
 _DURING_JOB_SECONDS, _EXPECTING_SECONDS, _IDLE_SECONDS = 0.05, 0.2, 2.0
@@ -58,6 +62,7 @@ class Node:
 
     def __init__(self, connect: Callable[[], FleetLink], desk: JobDesk) -> None:
         self._connect, self._desk = connect, desk
+        self._lines = JobLines()
         self._stop = threading.Event()
         self._last_message = 0.0
         self.connected = threading.Event()
@@ -83,6 +88,7 @@ class Node:
                 self._stop.wait(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
                 failures += 1
         self._desk.close_all()
+        self._lines.close()
 
     def _serve(self, link: FleetLink) -> None:
         """Until stopped, or not let in any more. A SuperLink that was away remembers its nodes: the link stands."""
@@ -101,7 +107,7 @@ class Node:
                 self._stop.wait(pause)
 
     def _turn(self, link: FleetLink) -> bool:
-        """Answer one message, if there is one; whether there was."""
+        """Take one message, if there is one, and have it answered; whether there was."""
         try:
             pulled = link.pull()
             if pulled is None:
@@ -109,14 +115,25 @@ class Node:
                 return False
             envelope, message = pulled
             self._last_message = 0.0 if message.kind is Kind.CLOSE else time.monotonic()
-            answer = self._desk.answer(message)
-            if answer is not None:
-                self._push(link, envelope, answer)
+            self._lines.do(str(message.body.get("job", "")), lambda: self._answer(link, envelope, message))
         except IntegrityFailure as error:
             _log.warning("%s", error)
         except RunOver as error:
             _log.info("%s", error)
         return True
+
+    def _answer(self, link: FleetLink, envelope: Message, message: JobMessage) -> None:
+        answer = self._desk.answer(message)
+        if answer is None:
+            return
+        try:
+            self._push(link, envelope, answer)
+        except RunOver as error:
+            _log.info("%s", error)
+        except SynthemaError as error:
+            _log.warning("%s", error)
+        if message.kind is not Kind.CLOSE:
+            self._last_message = time.monotonic()
 
     def _push(self, link: FleetLink, envelope: Message, answer: JobMessage) -> None:
         """An answer is made once only: it is worth some patience with a SuperLink that is being restarted."""

@@ -17,11 +17,20 @@ _FAILURES_ALLOWED, _FAILURES_WINDOW = 5, timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One steward's login. `form_token` is written into each form, so that no other site's page can post one."""
+    """One steward's login.
+
+    Parameters
+    ----------
+    form_token
+        Written into each form, so that no other site's page can post one.
+    last_login
+        The moment of the one before this; empty if this is the first.
+    """
 
     steward: str
     form_token: str
     ends: datetime
+    last_login: str = ""
 
 
 class Sessions:
@@ -32,16 +41,16 @@ class Sessions:
         self._open: dict[str, Session] = {}
         self._failures: list[tuple[str, datetime]] = []
 
-    def open(self, steward: str) -> str:
+    def open(self, steward: str, last_login: str = "") -> str:
         """A new Session for a steward whose passphrase was just checked; returns the cookie's value."""
         cookie = secrets.token_urlsafe(32)
-        self._open[cookie] = Session(steward, secrets.token_urlsafe(24), self._clock() + LASTS)
+        self._open[cookie] = Session(steward, secrets.token_urlsafe(24), self._clock() + LASTS, last_login)
         return cookie
 
     def find(self, cookie: str) -> Session | None:
         session = self._open.get(cookie)
         if session is not None and session.ends <= self._clock():
-            del self._open[cookie]
+            self.end(cookie)
             return None
         return session
 

@@ -3,34 +3,60 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from synthema_core import moments
 from synthema_core.admission import DatasetFacts, admit
 from synthema_core.analyses.base import Analysis
 from synthema_core.charging import mechanism_of
-from synthema_core.errors import IntegrityFailure, NotFound, Refused
-from synthema_core.identity import public_key
+from synthema_core.commitment import output_commitment
+from synthema_core.errors import NotFound, Refused
 from synthema_core.journal import Draft
 from synthema_core.ledger import Charge, Standing
 from synthema_core.plan import Plan
 from synthema_core.ports import JournalReader, JournalWriter
 from synthema_core.request import Event, Role, Status, Verb
 from synthema_core.request_record import RequestRecord, record_event, request_record
-from synthema_core.review import Verdict
-from synthema_datasite.service.records import BUDGETS, DatasetRecord, charges, dataset_records, review_of, stewards
+from synthema_datasite.service.allowance import check_allowance
+from synthema_datasite.service.approvals import check_clearances, check_reviews, left_out
+from synthema_datasite.service.earlier_outputs import EarlierOutput, earlier_outputs
+from synthema_datasite.service.records import BUDGETS, DatasetRecord, charges, dataset_records
 from synthema_datasite.service.site import Site
+from synthema_datasite.store.paths import output_path
 
 _JOBS = "job/"
 
 
 @dataclass(frozen=True, slots=True)
+class StagedFile:
+    """Where a cleared output is, and what it must be."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
-    """A Job this site takes part in: what it may compute, on which rows."""
+    """A Job this site takes part in: what it may compute, on which rows.
+
+    Parameters
+    ----------
+    left_out
+        Outputs and cells of code that this site's stewards do not give.
+    staged
+        For the sum of code with a release decision: what this site adds.
+    numbers_per_patient, earlier
+        For the checks of what code puts out: the site's limit, and what went out before.
+    """
 
     job: str
     request: str
     plan: Plan
     dataset: DatasetRecord
+    left_out: tuple[str, ...] = ()
+    staged: StagedFile | None = None
+    numbers_per_patient: float = 0.0
+    earlier: tuple[EarlierOutput, ...] = ()
 
 
 class Claims:
@@ -50,45 +76,66 @@ class Claims:
             Naming the rule. Nothing is recorded then.
         """
         with self._site.journal.writing() as journal:
-            record = self._approved(journal, request, plan_digest)
-            self._check_review(journal, record)
-            if journal.entries(_JOBS + job):
-                raise Refused("This job has run here already.", "Submit the request again.", rule="job-id")
+            record = self._found(journal, request, plan_digest, Status.APPROVED, "unused approval for this request")
+            check_reviews(self._site, journal, record)
+            self._check_new(journal, job)
             analysis = admit(record.plan, self._site.facts(journal))
             dataset = dataset_records(journal)[record.plan.participant(self._site.name).dataset]
             self._charge(journal, record, analysis, job, dataset.facts)
-            now = self._site.now()
-            journal.append(Draft(_JOBS + job, "claim", self._site.name, now, {"request": request}))
-            start = Event(Verb.START, self._site.name, Role.SITE, now, detail={"job": job})
-            record_event(journal, record.request, start)
-        return Claim(job, request, record.plan, dataset)
+            self._record(journal, record, job, Verb.START)
+            earlier = earlier_outputs(self._site, journal, record)
+        limit = self._site.state.policy().for_dataset(dataset.facts.name).max_numbers_per_patient
+        return Claim(job, request, record.plan, dataset, left_out(record), None, limit, earlier)
 
-    def _approved(self, journal: JournalReader, request: str, plan_digest: str) -> RequestRecord:
+    def claim_sum(self, job: str, request: str, plan_digest: str) -> Claim:
+        """Turn a release decision into a part in the sum, once. What is summed are the numbers that were looked at.
+
+        Raises
+        ------
+        Refused
+            Naming the rule. Nothing is recorded then.
+        """
+        with self._site.journal.writing() as journal:
+            record = self._found(journal, request, plan_digest, Status.CLEARED, "release decision for this request")
+            check_reviews(self._site, journal, record)
+            staged = record.last(Verb.STAGE)
+            if staged is None:
+                raise Refused("Nothing of this request is staged here.", rule="clearance")
+            sha256, output = str(staged.detail["sha256"]), str(staged.detail["output"])
+            if output_commitment(self._site.state.salt(), sha256, record.plan.digest) != output:
+                raise Refused("What is staged is not what its commitment says.", rule="clearance")
+            check_clearances(self._site, journal, record, output)
+            self._check_new(journal, job)
+            admit(record.plan, self._site.facts(journal))
+            dataset = dataset_records(journal)[record.plan.participant(self._site.name).dataset]
+            self._record(journal, record, job, Verb.SUM)
+        path = output_path(self._site.state.staged_folder(request))
+        return Claim(job, request, record.plan, dataset, left_out(record), StagedFile(path, sha256))
+
+    @staticmethod
+    def _check_new(journal: JournalReader, job: str) -> None:
+        if journal.entries(_JOBS + job):
+            raise Refused("This job has run here already.", "Submit the request again.", rule="job-id")
+
+    def _record(self, journal: JournalWriter, record: RequestRecord, job: str, verb: Verb) -> None:
+        now = self._site.now()
+        journal.append(Draft(_JOBS + job, "claim", self._site.name, now, {"request": record.request.id}))
+        record_event(journal, record.request, Event(verb, self._site.name, Role.SITE, now, detail={"job": job}))
+
+    def _found(
+        self, journal: JournalReader, request: str, plan_digest: str, status: Status, what: str
+    ) -> RequestRecord:
         try:
             record = request_record(journal, request, self._site.name)
         except NotFound:
             raise Refused("This site knows no such request.", rule="approval") from None
         if record.plan.digest != plan_digest:
             raise Refused("This is not the Plan that this site was asked to approve.", rule="plan-digest")
-        if record.request.status is not Status.APPROVED:
-            raise Refused("This site holds no unused approval for this request.", rule="approval")
+        if record.request.status is not status:
+            raise Refused(f"This site holds no {what}.", rule="approval")
         if moments.read(record.request.expires_at) <= self._site.clock():
             raise Refused("This site's approval has expired.", "Submit the request again.", rule="expiry")
         return record
-
-    def _check_review(self, journal: JournalReader, record: RequestRecord) -> None:
-        """The status says approved; the signature must say so too."""
-        review = review_of(record)
-        asked = (record.request.id, record.plan.digest, self._site.name, Verdict.APPROVED)
-        if review is None or (review.request, review.plan_digest, review.site, review.verdict) != asked:
-            raise Refused("This site's approval is not for this Plan.", rule="approval")
-        key = public_key(self._site.state.identity()) if review.by_policy else stewards(journal).get(review.steward)
-        try:
-            review.check_signature(key or "")
-        except IntegrityFailure:
-            raise Refused("This site's approval is not signed by its steward.", rule="signature") from None
-        if moments.read(review.expires_at) <= self._site.clock():
-            raise Refused("This site's approval has expired.", "Submit the request again.", rule="expiry")
 
     def _charge(
         self, journal: JournalWriter, record: RequestRecord, analysis: Analysis, job: str, dataset: DatasetFacts
@@ -101,4 +148,5 @@ class Claims:
             mechanism, at=self._site.now(), request=record.request.id, job=job, plan=record.plan, dataset=dataset.name
         )
         Standing.of(budget, charges(journal, dataset.name)).check(charge)
+        check_allowance(self._site, journal, record.plan, mechanism)
         journal.append(Draft(BUDGETS + dataset.name, "charge", self._site.name, charge.at, charge.to_dict()))

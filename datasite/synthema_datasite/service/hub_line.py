@@ -5,16 +5,24 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
 from synthema_core.canonical import Json
-from synthema_core.errors import IntegrityFailure, InvalidInput, InvalidPolicy, SynthemaError, Unavailable
+from synthema_core.errors import (
+    IntegrityFailure,
+    InvalidInput,
+    InvalidPolicy,
+    SynthemaError,
+    TransitionDenied,
+    Unavailable,
+)
 from synthema_core.journal import Head
 from synthema_datasite.hub_client import LONG_POLL_SECONDS, HubClient
 from synthema_datasite.service.heads import exchange_heads
-from synthema_datasite.service.intake import Fact, Intake
+from synthema_datasite.service.intake import BeginRun, Fact, Intake
 from synthema_datasite.service.outbox import Outbox
 from synthema_datasite.service.records import stewards
 from synthema_datasite.service.site import Site
@@ -52,12 +60,16 @@ class Bookmark:
 
 
 class HubLine:
-    """Four threads around the use cases; each survives whatever the hub does.
+    """A thread around each use case; each survives whatever the hub does.
 
     Parameters
     ----------
     page
         Where the site's stewards find its page; shown to people at the hub as a link.
+    begin_run
+        Told (request, job) when every site has approved code with a release decision. Returns at once.
+    also
+        Further turns to take, by name: each says how long to wait before the next.
 
     Attributes
     ----------
@@ -67,10 +79,17 @@ class HubLine:
         Set while both sides' journals hold what the other has countersigned. Cleared, no Job is opened here.
     """
 
-    def __init__(self, site: Site, hub: HubClient, page: str) -> None:
-        self._site, self._hub, self._page = site, hub, page
+    def __init__(
+        self,
+        site: Site,
+        hub: HubClient,
+        page: str,
+        begin_run: BeginRun,
+        also: Mapping[str, Callable[[], float]] = MappingProxyType({}),
+    ) -> None:
+        self._site, self._hub, self._page, self._also = site, hub, page, also
         self._hub_key = site.state.contact().hub_key
-        self._intake = Intake(site, self._hub_key)
+        self._intake = Intake(site, self._hub_key, begin_run)
         self._outbox = Outbox(site.journal, hub)
         self._bookmark = Bookmark(site.state.folder / "bookmark.json")
         self._stop = threading.Event()
@@ -83,6 +102,7 @@ class HubLine:
             "announce": self._announce,
             "feed": self._read_feed,
             "outbox": self._empty_outbox,
+            **self._also,
         }
         for name, turn in loops.items():
             threading.Thread(target=self._keep, args=(turn,), name=name, daemon=True).start()
@@ -115,7 +135,7 @@ class HubLine:
                 self._intake.take(Fact.from_dict(data))
             except InvalidPolicy:  # ours to mend, not the fact's fault: it is read again when the policy holds
                 raise
-            except (InvalidInput, IntegrityFailure) as error:
+            except (InvalidInput, IntegrityFailure, TransitionDenied) as error:
                 _log.warning("A fact from the hub was left out: %s", error)
         self._bookmark.set("feed", int(page["next"]))
         return 0.0
@@ -131,7 +151,12 @@ class HubLine:
         return _ANNOUNCE_SECONDS
 
     def _empty_outbox(self) -> float:
-        self._bookmark.set("outbox", self._outbox.deliver(self._bookmark.get("outbox")))
+        """The hub takes a steward's word once it knows the steward: announce before telling."""
+        place = self._bookmark.get("outbox")
+        if place < self._site.journal.head().sequence:
+            with suppress(InvalidPolicy):  # ours to mend; what has happened is told all the same
+                self._announce()
+            self._bookmark.set("outbox", self._outbox.deliver(place))
         return _OUTBOX_SECONDS
 
     def _exchange_heads(self) -> float:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 
-from synthema_core.errors import IntegrityFailure, Refused, SynthemaError, to_wire
+from synthema_core.code.shapes import AGGREGATE, analysis_name
+from synthema_core.errors import IntegrityFailure, NotFound, Refused, SynthemaError, to_wire
 from synthema_core.journal import Head
 from synthema_core.ports import JobWorker
-from synthema_core.request import Status
+from synthema_core.request import UNDER_WAY, Status
+from synthema_core.request_record import request_record
 from synthema_core.secure_sum import Announcement
 from synthema_core.wire import JobMessage, Kind
 from synthema_datasite.service.claims import Claim, Claims
@@ -17,12 +20,15 @@ from synthema_datasite.service.site import Site
 
 _log = logging.getLogger(__name__)
 _MOST_OPEN = 4
+_READY = frozenset({Status.APPROVED, Status.CLEARED})
 
 StartWorker = Callable[[Claim], JobWorker]
 
 
 class ClaimedJobs:
     """The Jobs this site takes part in at the moment, each with its worker process.
+
+    Jobs may be answered in threads of their own, but one Job's messages one after the other.
 
     Parameters
     ----------
@@ -35,6 +41,7 @@ class ClaimedJobs:
         self._site, self._start_worker, self._in_step = site, start_worker, in_step
         self._claims = Claims(site)
         self._workers: dict[str, JobWorker] = {}
+        self._opening = threading.Lock()  # so that two Jobs at a time are not one too many
         self._read_at, self._running, self._expecting = Head(sequence=-1), frozenset[str](), False
 
     def answer(self, message: JobMessage) -> JobMessage | None:
@@ -59,9 +66,10 @@ class ClaimedJobs:
 
     def tend(self) -> None:
         """Close the Jobs whose Request has ended by the hub's word: their last message may never have come."""
-        if self._workers:
+        opened = set(self._workers)  # before the Journal is read: what is opened meanwhile runs by a newer entry
+        if opened:
             self._read_journal()
-            for job in self._workers.keys() - self._running:
+            for job in opened - self._running:
                 self._close(job)
 
     def _read_journal(self) -> None:
@@ -70,9 +78,9 @@ class ClaimedJobs:
         if head == self._read_at:
             return
         records = request_records(self._site.journal, self._site.name)
-        running = [record for record in records if record.request.status is Status.RUNNING]
+        running = [record for record in records if record.request.status in UNDER_WAY]
         self._running = frozenset(record.job for record in running if record.job)
-        self._expecting = bool(running) or any(record.request.status is Status.APPROVED for record in records)
+        self._expecting = bool(running) or any(record.request.status in _READY for record in records)
         self._read_at = head
 
     def close_all(self) -> None:
@@ -93,10 +101,11 @@ class ClaimedJobs:
     def _open(self, job: str, message: JobMessage) -> JobMessage:
         if not self._in_step():
             raise Refused("This site's journal and the hub's do not agree, or were not compared yet.", rule="heads")
-        if len(self._workers) >= _MOST_OPEN:
-            raise Refused("This site has as many jobs in hand as it takes.", "Submit it again later.", rule="busy")
-        claim = self._claims.claim(job, message.text("request"), message.text("plan_digest"))
-        worker = self._workers[job] = self._start_worker(claim)
+        with self._opening:
+            if len(self._workers) >= _MOST_OPEN:
+                raise Refused("This site has as many jobs in hand as it takes.", "Submit it again later.", rule="busy")
+            claim = self._claim(job, message.text("request"), message.text("plan_digest"))
+            worker = self._workers[job] = self._start_worker(claim)
         try:
             announcement = Announcement(
                 site=self._site.name, job=job, plan_digest=claim.plan.digest, mask_key=worker.announce()
@@ -106,6 +115,19 @@ class ClaimedJobs:
             raise
         signed = announcement.signed(self._site.state.identity())
         return JobMessage(Kind.ANNOUNCED, {"job": job, "announcement": signed.to_dict()})
+
+    def _claim(self, job: str, request: str, plan_digest: str) -> Claim:
+        """Code with a release decision has run already, apart from Flower: what is opened is its sum."""
+        if self._is_aggregate(request):
+            return self._claims.claim_sum(job, request, plan_digest)
+        return self._claims.claim(job, request, plan_digest)
+
+    def _is_aggregate(self, request: str) -> bool:
+        try:
+            record = request_record(self._site.journal, request, self._site.name)
+        except NotFound:
+            return False
+        return record.plan.analysis == analysis_name(AGGREGATE)
 
     def _round(self, job: str, message: JobMessage) -> JobMessage:
         worker = self._workers.get(job)

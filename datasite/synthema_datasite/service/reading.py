@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from synthema_core.admission import admit
+from synthema_core.admission import SiteFacts, admit
 from synthema_core.analyses import find
+from synthema_core.analyses.base import Analysis
 from synthema_core.canonical import Json
-from synthema_core.charging import mechanism_of
+from synthema_core.code.outputs import Outputs
+from synthema_core.code.questions import CodeQuestion
 from synthema_core.errors import Refused, SynthemaError
 from synthema_core.identity import fingerprint
-from synthema_core.ledger import Standing
 from synthema_core.plan import Mode, Plan, describe_change
 from synthema_core.request import Status
-from synthema_core.request_record import RequestRecord
+from synthema_core.request_record import RequestRecord, request_record
 from synthema_core.schemas import Schema
-from synthema_datasite.service.records import charges, dataset_records, known_identities, request_records
+from synthema_datasite.service.code_reading import CodeReading, question_of, read_code
+from synthema_datasite.service.costs import Cost, cost_of
+from synthema_datasite.service.register import Line, Register
 from synthema_datasite.service.site import Site
+
+_SHOWN_APART = frozenset({"code", "outputs", "columns", "cpu_seconds", "clip", "capacity"})
+"""Parameters of code that are explained, not listed."""
+CHANGES = "Changed since the request it replaces"
+_FOLLOWING = frozenset({"layout", "supersedes"})
+"""Parts of a Plan that change only with others."""
+_ANSWERED = frozenset({Status.RUNNING, Status.SUMMING, Status.RELEASED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,25 +38,232 @@ class Section:
     lines: tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All that can be said about a Request before it is decided.
+
+    Parameters
+    ----------
+    refusal
+        Which rule of this site forbids the Plan today; None if none does.
+    cost
+        None for an exact Plan, or one that this site's rules forbid.
+    code
+        None for a built-in analysis.
+    """
+
+    record: RequestRecord
+    sections: tuple[Section, ...]
+    refusal: Refused | None
+    cost: Cost | None
+    code: CodeReading | None
+
+
 def read_request(site: Site, record: RequestRecord) -> list[Section]:
-    """Everything a steward decides on, in the order in which it matters."""
-    plan = record.plan
-    sections = [_question(site, record), _protection(plan), _cost(site, plan), _sites(site, plan), _rules(site, record)]
-    change = _change(site, record)
-    return [section for section in (*sections, change, _circumstances(record)) if section is not None]
+    """Everything a steward decides on but the code itself, in the order in which it matters."""
+    return list(read(site, record, Register(site)).sections)
 
 
-def _question(site: Site, record: RequestRecord) -> Section:
-    plan = record.plan
-    lines = [
-        ("Purpose", plan.purpose),
-        ("Asked by", plan.requester),
-        ("Analysis", _title(plan)),
-        ("Dataset here", _dataset_here(site, plan)),
-        *((_label(name), _spell(value)) for name, value in plan.parameters.items() if value not in (None, [], {})),
-        ("Columns read", _columns(site, plan)),
-    ]
-    return Section("What is asked", tuple(lines))
+def read(site: Site, record: RequestRecord, register: Register) -> Reading:
+    """As much as is to be known, also of a Plan that this site's rules forbid."""
+    return _Reader(site, record, register.lines()).read()
+
+
+class _Reader:
+    """What the sections of one Reading share."""
+
+    def __init__(self, site: Site, record: RequestRecord, lines: Sequence[Line]) -> None:
+        self._site, self._record, self._plan, self._lines = site, record, record.plan, lines
+        self._facts: SiteFacts = site.facts(site.journal)
+        self._analysis: Analysis | None = None
+        self._refusal: Refused | None = None
+        self._cost: Cost | None = None
+        try:
+            self._analysis = admit(self._plan, self._facts)
+            self._cost = cost_of(site, self._plan, self._analysis, lines)
+        except Refused as error:
+            self._refusal = error
+
+    def read(self) -> Reading:
+        question = self._analysis if isinstance(self._analysis, CodeQuestion) else question_of(self._plan)
+        code = None
+        if question is not None:
+            code = read_code(question, self._facts, len(self._plan.sites), self._cost)
+        sections = [
+            self._question(code),
+            self._protection(code),
+            *([Section("What one evaluation may use", code.limits)] if code else []),
+            self._privacy_cost(code),
+            self._sites(),
+            self._rules(),
+            self._change(),
+            self._circumstances(),
+        ]
+        kept = tuple(section for section in sections if section is not None)
+        return Reading(self._record, kept, self._refusal, self._cost, code)
+
+    def _question(self, code: CodeReading | None) -> Section:
+        plan = self._plan
+        apart = _SHOWN_APART if code else frozenset[str]()
+        lines = [
+            ("Purpose", plan.purpose),
+            ("Asked by", plan.requester),
+            ("Analysis", f"{code.question.title} ({plan.analysis})" if code else _title(plan)),
+            ("Dataset here", self._dataset_here()),
+            *(
+                (_label(name), _spell(value))
+                for name, value in plan.parameters.items()
+                if value not in (None, [], {}) and name not in apart
+            ),
+            ("Columns read", self._columns(code)),
+        ]
+        if code:
+            outputs = ", ".join(output.output.spell() for output in code.outputs)
+            lines += [("What is done", code.explained), ("Outputs", outputs)]
+        return Section("What is asked", tuple(lines))
+
+    def _dataset_here(self) -> str:
+        """Also of a Plan that this site's rules sent back: its steward wants to know what it was."""
+        if self._site.name not in self._plan.sites:
+            return "none: the Plan does not name this site"
+        participant = self._plan.participant(self._site.name)
+        dataset = self._facts.datasets.get(participant.dataset)
+        title = f" ({dataset.schema.title})" if dataset and dataset.schema.title else ""
+        return f"{participant.dataset}{title}, version {participant.version}"
+
+    def _columns(self, code: CodeReading | None) -> str:
+        columns: Sequence[str] = code.question.columns_read if code else ()
+        if not code:
+            if self._analysis is None:
+                return "not known: this site's rules forbid the Plan"
+            columns = self._analysis.columns
+        dataset = self._facts.datasets.get(self._dataset_name())
+        return "; ".join(_describe_column(dataset.schema if dataset else None, column) for column in columns)
+
+    def _dataset_name(self) -> str:
+        named = self._site.name in self._plan.sites
+        return self._plan.participant(self._site.name).dataset if named else ""
+
+    def _protection(self, code: CodeReading | None) -> Section:
+        plan, sites = self._plan, len(self._plan.sites)
+        leaves = f"{plan.layout.length} masked numbers a round; only their sum over {sites} sites can be read"
+        lines = [
+            *([("Shape of the code", code.protects)] if code else []),
+            ("What leaves", leaves),
+            ("Least patients", f"{plan.output.min_patients} at each site and in each group shown"),
+            ("Least sites in a sum", str(plan.output.min_sites)),
+        ]
+        if plan.mode is Mode.EXACT and not code:
+            lines.append(("Guarantee", "none that is formal: exact sums, kept from small groups by the limits above"))
+        return Section("What protects the patients", tuple(lines))
+
+    def _privacy_cost(self, code: CodeReading | None) -> Section | None:
+        privacy, cost = self._plan.privacy, self._cost
+        if privacy is None:
+            return None
+        lines = [("This request", f"epsilon {privacy.epsilon:g}, delta {privacy.delta:g} for one patient here")]
+        if cost is not None:
+            asked = f"epsilon {cost.by_requester:.3g} of {cost.requester_limit:g}"
+            deviation = cost.mechanism.standard_deviation
+            lines += [
+                ("Spent so far", f"epsilon {cost.spent:.3g} of {cost.budget.epsilon:g}"),
+                ("Spent afterwards", f"epsilon {cost.after:.3g}" + ("" if cost.fits else ": too much")),
+                ("Spent on this researcher", f"{asked} that one researcher may cost"),
+            ]
+            if code is None:
+                lines.append(("Noise", f"standard deviation {deviation:.3g}, added here in full"))
+        return Section("Privacy cost", tuple(lines))
+
+    def _sites(self) -> Section:
+        known = self._facts.known_identities
+
+        def standing(name: str, identity: str) -> str:
+            if name == self._site.name:
+                return "this site"
+            if name not in known:
+                return "first met in this request"
+            return "known" if known[name] == identity else "NOT the key this site knows"
+
+        identities = sorted(self._plan.identities.items())
+        lines = [(name, f"key {fingerprint(key)}, {standing(name, key)}") for name, key in identities]
+        return Section("Sites in the sum", tuple(lines))
+
+    def _rules(self) -> Section | None:
+        if self._record.request.status is not Status.UNDER_REVIEW:
+            return None
+        if self._refusal is not None:
+            return Section("This site's rules", ((f"Forbidden by {self._refusal.rule}", str(self._refusal)),))
+        said = ("Checked", "all of them allow this Plan; earlier answers below")
+        return Section("This site's rules", (said, *self._earlier()))
+
+    def _earlier(self) -> list[tuple[str, str]]:
+        """Earlier answers about the same patients: two exact answers can be subtracted."""
+        dataset = self._dataset_name()
+        earlier = [
+            line
+            for line in self._lines
+            if line.id != self._record.request.id and line.status in _ANSWERED and line.dataset == dataset
+        ]
+        exact = sum(line.exact for line in earlier)
+        question = self._plan.question_digest
+        same = sum(line.question_digest == question for line in earlier)
+        return [
+            ("Earlier answers", f"{len(earlier)} about this dataset, {exact} of them exact"),
+            *([("Asked before", f"{same} time(s), word for word")] if same else []),
+        ]
+
+    def _change(self) -> Section | None:
+        if not self._plan.supersedes:
+            return None
+        found = next((line for line in self._lines if line.plan_digest == self._plan.supersedes), None)
+        if found is None:
+            return Section(CHANGES, (("Unknown", "this site never saw that request"),))
+        old = request_record(self._site.journal, found.id, self._site.name).plan
+        return Section(CHANGES, tuple(_changed(old, self._plan)))
+
+    def _circumstances(self) -> Section:
+        record = self._record
+        return Section(
+            "The Plan",
+            (
+                ("Request", record.request.id),
+                ("Digest", record.plan.digest),
+                ("Engine", record.plan.engine),
+                ("Made", record.plan.created_at),
+                ("Expires", record.request.expires_at),
+                ("Runs", "one"),
+            ),
+        )
+
+
+def _changed(old: Plan, new: Plan) -> list[tuple[str, str]]:
+    """Parameters one by one; of code that changed only that it did: the page shows its lines."""
+    lines = []
+    for part, before, after in describe_change(old, new):
+        if part in _FOLLOWING:
+            continue
+        if isinstance(before, dict) and isinstance(after, dict) and part == "parameters":
+            names = sorted({*before, *after})
+            parts = [(name, before.get(name), after.get(name)) for name in names]
+            lines += [(_label(name), _spell_change(name, one, two)) for name, one, two in parts if one != two]
+        else:
+            lines.append((part, _spell_change(part, before, after)))
+    return lines
+
+
+def _spell_change(name: str, before: Json, after: Json) -> str:
+    if name == "code":
+        return "changed, line by line below"
+    spell = _spell_outputs if name == "outputs" else _spell
+    return f"{spell(before)} → {spell(after)}"
+
+
+def _spell_outputs(value: Json) -> str:
+    """As they are typed: ``deaths[4]=1000``."""
+    try:
+        return ", ".join(output.spell() for output in Outputs.from_list(value).outputs)  # type: ignore[arg-type]
+    except (SynthemaError, TypeError):
+        return _spell(value)
 
 
 def _title(plan: Plan) -> str:
@@ -56,131 +273,12 @@ def _title(plan: Plan) -> str:
         return f"{plan.analysis}, which is not installed here"
 
 
-def _dataset_here(site: Site, plan: Plan) -> str:
-    """Also of a Plan that this site's rules sent back: its steward wants to know what it was."""
-    if site.name not in plan.sites:
-        return "none: the Plan does not name this site"
-    participant = plan.participant(site.name)
-    return f"{participant.dataset}, version {participant.version}"
-
-
-def _columns(site: Site, plan: Plan) -> str:
+def _describe_column(schema: Schema | None, column: str) -> str:
     try:
-        columns = admit(plan, site.facts(site.journal)).columns
-    except Refused:
-        return "not known: this site's rules forbid the Plan"
-    schema = dataset_records(site.journal)[plan.participant(site.name).dataset].facts.schema
-    return "; ".join(_describe_column(schema, column) for column in columns)
-
-
-def _describe_column(schema: Schema, column: str) -> str:
-    title = schema.field(column).title
+        title = schema.field(column).title if schema else ""
+    except SynthemaError:
+        return f"{column} (not a column of this dataset)"
     return f"{column} ({title})" if title else column
-
-
-def _protection(plan: Plan) -> Section:
-    numbers = plan.layout.length
-    lines = [
-        ("What leaves", f"{numbers} masked numbers a round; only their sum over {len(plan.sites)} sites can be read"),
-        ("Least patients", f"{plan.output.min_patients} at each site and in each group shown"),
-        ("Least sites in a sum", str(plan.output.min_sites)),
-    ]
-    if plan.mode is Mode.EXACT:
-        lines.append(("Guarantee", "none that is formal: exact sums, kept from small groups by the limits above"))
-    return Section("What protects the patients", tuple(lines))
-
-
-def _cost(site: Site, plan: Plan) -> Section | None:
-    if plan.privacy is None:
-        return None
-    lines = [("This request", f"epsilon {plan.privacy.epsilon:g}, delta {plan.privacy.delta:g} for one patient here")]
-    try:
-        analysis = admit(plan, site.facts(site.journal))
-    except Refused:
-        return Section("Privacy cost", tuple(lines))
-    mechanism, dataset = mechanism_of(plan, analysis), plan.participant(site.name).dataset
-    standing = Standing.of(site.state.policy().budget(dataset), charges(site.journal, dataset))
-    if mechanism is not None:
-        after = standing.preview(mechanism)
-        lines += [
-            ("Spent so far", f"epsilon {standing.spent_epsilon:.3g} of {standing.budget.epsilon:g}"),
-            ("Spent afterwards", f"epsilon {after:.3g}" + ("" if after <= standing.budget.epsilon else ": too much")),
-            ("Noise", f"standard deviation {mechanism.standard_deviation:.3g}, added here in full"),
-        ]
-    return Section("Privacy cost", tuple(lines))
-
-
-def _sites(site: Site, plan: Plan) -> Section:
-    known = known_identities(site.journal)
-
-    def standing(name: str, identity: str) -> str:
-        if name == site.name:
-            return "this site"
-        if name not in known:
-            return "first met in this request"
-        return "known" if known[name] == identity else "NOT the key this site knows"
-
-    lines = [(name, f"key {fingerprint(key)}, {standing(name, key)}") for name, key in sorted(plan.identities.items())]
-    return Section("Sites in the sum", tuple(lines))
-
-
-def _rules(site: Site, record: RequestRecord) -> Section | None:
-    if record.request.status is not Status.UNDER_REVIEW:
-        return None
-    try:
-        admit(record.plan, site.facts(site.journal))
-        return Section(
-            "This site's rules",
-            (("Checked", "all of them allow this Plan; earlier answers below"), *_earlier(site, record)),
-        )
-    except Refused as error:
-        return Section("This site's rules", ((f"Forbidden by {error.rule}", str(error)),))
-
-
-def _earlier(site: Site, record: RequestRecord) -> list[tuple[str, str]]:
-    """Earlier answers about the same patients: two exact answers can be subtracted."""
-    dataset = record.plan.participant(site.name).dataset
-    earlier = [
-        other
-        for other in request_records(site.journal, site.name)
-        if other.request.id != record.request.id
-        and other.request.status in (Status.RUNNING, Status.RELEASED)
-        and other.plan.participant(site.name).dataset == dataset
-    ]
-    exact = sum(other.plan.mode is Mode.EXACT for other in earlier)
-    same = sum(other.plan.question_digest == record.plan.question_digest for other in earlier)
-    return [
-        ("Earlier answers", f"{len(earlier)} about this dataset, {exact} of them exact"),
-        *([("Asked before", f"{same} time(s), word for word")] if same else []),
-    ]
-
-
-def _change(site: Site, record: RequestRecord) -> Section | None:
-    if not record.plan.supersedes:
-        return None
-    old = next(
-        (r.plan for r in request_records(site.journal, site.name) if r.plan.digest == record.plan.supersedes), None
-    )
-    if old is None:
-        return Section("Changed since the request it replaces", (("Unknown", "this site never saw that request"),))
-    lines = tuple(
-        (part, f"{_spell(before)} → {_spell(after)}") for part, before, after in describe_change(old, record.plan)
-    )
-    return Section("Changed since the request it replaces", lines)
-
-
-def _circumstances(record: RequestRecord) -> Section:
-    return Section(
-        "The Plan",
-        (
-            ("Request", record.request.id),
-            ("Digest", record.plan.digest),
-            ("Engine", record.plan.engine),
-            ("Made", record.plan.created_at),
-            ("Expires", record.request.expires_at),
-            ("Runs", "one"),
-        ),
-    )
 
 
 def _label(name: str) -> str:

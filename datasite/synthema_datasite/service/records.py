@@ -8,6 +8,9 @@ dataset/NAME        ingest, one a version
 request/ID          the life cycle's verbs as this site knows them
 budget/NAME         charge
 identities          met: the identity key under which another site was first seen
+evidence/ID         mock-run: this site's own trial of a Request's code
+shared-log/ID       agree, share: a steward lets the researcher read what a run printed
+login/STEWARD       login: to the page
 ==================  ==========================================================================
 """
 

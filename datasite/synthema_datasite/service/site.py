@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from synthema_core import moments
 from synthema_core.admission import SiteFacts
 from synthema_core.card import Card
+from synthema_core.errors import Refused
 from synthema_core.identity import public_key
 from synthema_core.ports import Clock, JournalReader
 from synthema_core.sqlite_journal import SqliteJournal
 from synthema_datasite.engine import engine_digest
 from synthema_datasite.service.records import dataset_records, known_identities
 from synthema_datasite.state import SiteState
+
+_CLOCKS_DIFFER = timedelta(seconds=60)
+"""By so much a clock may be put right backwards."""
 
 
 def utc_now() -> datetime:
@@ -40,6 +44,22 @@ class Site:
     def now(self) -> str:
         return moments.spell(self.clock())
 
+    def decided_at(self, journal: JournalReader) -> str:
+        """Now, as the moment of a decision or a claim.
+
+        Raises
+        ------
+        Refused
+            If the clock is behind the Journal's last entry: one that was set back would revive what has expired.
+        """
+        now = self.clock()
+        last = journal.after(journal.head().sequence - 1, 1)
+        if last and now < moments.read(last[-1].at) - _CLOCKS_DIFFER:
+            raise Refused(
+                "This machine's clock is behind its journal's last entry.", "Have its engineer set it.", rule="clock"
+            )
+        return moments.spell(now)
+
     def facts(self, journal: JournalReader) -> SiteFacts:
         """As they are now, read through `journal`: pass a transaction's own reader to decide inside it."""
         return SiteFacts(
@@ -49,6 +69,7 @@ class Site:
             datasets={name: record.facts for name, record in dataset_records(journal).items()},
             policy=self.state.policy(),
             known_identities=known_identities(journal),
+            sandbox=self.state.sandbox(),
         )
 
     def cards(self) -> list[Card]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from synthema_core.errors import InvalidInput, Unavailable
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from synthema_core.errors import InvalidInput, NotAuthenticated, NotPermitted, Unavailable
 from synthema_core.identity import public_key
 from synthema_core.journal import Draft
 from synthema_datasite.service.records import STEWARDS, stewards
@@ -30,4 +32,21 @@ def add_steward(site: Site, name: str, passphrase: str) -> str:
         if key is not None:
             site.state.remove_steward_key(name)
         raise
+    return key
+
+
+def unlock(site: Site, name: str, passphrase: str) -> Ed25519PrivateKey:
+    """The key of a steward of this site, for one decision.
+
+    Raises
+    ------
+    NotAuthenticated, NotPermitted
+        For a wrong passphrase or name; for a key file that the Journal does not know.
+    """
+    key = site.state.unlock(name, passphrase)
+    recorded = stewards(site.journal).get(name)
+    if recorded is None:
+        raise NotPermitted(f"'{name}' is not a steward of this site.", "Ask its engineer to add you.")
+    if recorded != public_key(key):
+        raise NotAuthenticated("The steward's key is not the one this site's journal knows.")
     return key

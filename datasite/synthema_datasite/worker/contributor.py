@@ -1,41 +1,50 @@
-"""One site's part in a Job: rows, mask key, Rounds. Lives in the worker process and nowhere else."""
+"""One site's part in a Job: numbers, mask key, Rounds. Lives in the worker process and nowhere else."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from numpy.typing import NDArray
 
-from synthema_core.analyses import from_plan
+from synthema_core.analyses.base import Analysis
 from synthema_core.charging import mechanism_of
 from synthema_core.errors import IntegrityFailure, Refused
-from synthema_core.plan import Mode, Plan
-from synthema_core.ports import RowStore
+from synthema_core.plan import Plan
 from synthema_core.privacy.noise import draw
 from synthema_core.secure_sum import Member, Roster, input_digest
 from synthema_core.secure_sum.layout import Floats, Ring
+from synthema_datasite.worker.contributions import Contribution
 
 
 class Contributor:
     """Computes, quantises, adds noise where the Plan is private, masks: in that order, all before anything leaves.
 
-    Raises
-    ------
-    Refused
-        On opening, for exact Plans: if fewer patients than the Plan's `min_patients` enter the computation.
-        Private Plans are not checked: whether a site has few patients is itself private.
+    Parameters
+    ----------
+    left_out
+        (layout.length,): values that this site's stewards do not give. Random ones are summed in their place, so that
+        the others' sum cannot be read there either.
     """
 
-    def __init__(self, job: str, site: str, plan: Plan, rows: RowStore) -> None:
-        self._job, self._plan = job, plan
-        self._analysis = from_plan(plan.analysis, plan.parameters)
-        self._mechanism = mechanism_of(plan, self._analysis)
-        self._rows = rows.load(self._analysis.columns)
+    def __init__(
+        self,
+        job: str,
+        site: str,
+        plan: Plan,
+        analysis: Analysis,
+        contribution: Contribution,
+        left_out: NDArray[np.bool_] | None = None,
+    ) -> None:
+        self._job, self._plan, self._analysis = job, plan, analysis
+        self._mechanism = mechanism_of(plan, analysis)
+        self._contribution = contribution
+        self._left_out = left_out
         self._member = Member(site, X25519PrivateKey.generate())
         self._rounds = 0
-        if plan.mode is Mode.EXACT and self._analysis.cohort_size(self._rows) < plan.output.min_patients:
-            raise Refused("Too few patients here have all the columns asked for.", rule="min_patients")
 
     @property
     def mask_key(self) -> str:
@@ -58,10 +67,14 @@ class Contributor:
             self._join(roster)
         self._analysis.check_input(values)
         self._rounds = round_index
-        ring = self._plan.layout.quantise(self._analysis.contribution(self._rows, values))
+        ring = self._plan.layout.quantise(self._contribution.values(values))
         if self._mechanism is not None:
             ring = ring + draw(self._mechanism, self._plan.layout.length)
-        return self._member.mask(round_index, input_digest(values), ring)
+        if self._left_out is not None:
+            ring[self._left_out] = _uniform(int(self._left_out.sum()))
+        masked = self._member.mask(round_index, input_digest(values), ring)
+        self._contribution.wait()
+        return masked
 
     def _join(self, roster: Mapping[str, Any] | None) -> None:
         """Check every key against the identities in the Plan the steward approved: the hub cannot put in its own."""
@@ -70,3 +83,7 @@ class Contributor:
         offered = Roster.from_dict(roster)
         checked = Roster.gather(self._job, self._plan.digest, offered.announcements, self._plan.identities)
         self._member.join(checked)
+
+
+def _uniform(count: int) -> Ring:
+    return np.frombuffer(secrets.token_bytes(8 * count), dtype="<u8").astype(np.uint64)

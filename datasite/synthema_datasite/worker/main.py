@@ -8,27 +8,27 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from synthema_core.errors import Refused, SynthemaError, to_wire
-from synthema_core.plan import Plan
-from synthema_core.schemas import Schema
-from synthema_datasite.store.parquet import ParquetRows
+from synthema_datasite.worker.assembly import contributor_of, run_of
 from synthema_datasite.worker.contributor import Contributor
 from synthema_datasite.worker.frames import Frame, read_frame, write_frame
 
 
 class Worker:
-    """Turns frames into calls of a Contributor."""
+    """Turns frames into calls of a Contributor, or into one run of code."""
 
     def __init__(self) -> None:
         self._contributor: Contributor | None = None
 
     def answer(self, frame: Frame) -> Frame:
+        if frame.body["do"] == "run":
+            run = run_of(frame.body)
+            return Frame({"report": run.report}, run.values)
         if frame.body["do"] == "open":
-            self._contributor = _open(frame.body)
+            self._contributor = contributor_of(frame.body)
             return Frame({"mask_key": self._contributor.mask_key})
         if self._contributor is None or frame.array is None:
             raise Refused("A round cannot come before the job is open.", rule="protocol")
@@ -38,19 +38,6 @@ class Worker:
             frame.body["roster"],
         )
         return Frame({}, masked)
-
-
-def _open(specification: Mapping[str, Any]) -> Contributor:
-    dataset = specification["dataset"]
-    rows = ParquetRows(
-        Path(dataset["path"]),
-        Schema.from_dict(dataset["schema"]),
-        dataset["sha256"],
-        dataset["commitment"],
-        bytes.fromhex(dataset["salt"]),
-    )
-    plan = Plan.from_dict(specification["plan"])
-    return Contributor(specification["job"], specification["site"], plan, rows)
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:

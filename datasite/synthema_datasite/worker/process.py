@@ -10,27 +10,35 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from synthema_core.analyses import from_plan
+from synthema_core.code.questions import Aggregate
+from synthema_core.code.timing import WALL_FACTOR
 from synthema_core.errors import RoundFailed, Unavailable, from_wire
 from synthema_core.secure_sum.layout import Floats, Ring
 from synthema_datasite.service.claims import Claim
 from synthema_datasite.worker.frames import Frame, read_frame, write_frame
+from synthema_datasite.worker.specification import specification
 
 _CLOSE_SECONDS = 2.0
-_ANSWER_SECONDS = 110.0  # the hub gives up after 120
+_ANSWER_SECONDS = 110.0  # beyond the time that the Plan fixes; the hub gives up after 120
+_RUN_SECONDS = 300.0
+"""For one run of code beyond its own limit: reading rows, leaving each patient out, checking."""
 #: The only environment a worker gets: it needs no secrets, proxies or settings of the server.
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
 
 
 class WorkerProcess:
-    """Implements JobWorker over pipes. Keeps the rows loaded between Rounds; gone with the Job.
+    """Implements JobWorker and CodeWorker over pipes. Keeps the rows loaded between Rounds; gone with the Job.
 
     Parameters
     ----------
     rows
         The Parquet file of the claimed Dataset version.
+    sandbox
+        Name of the backend in which code runs.
     """
 
-    def __init__(self, claim: Claim, site: str, rows: Path, salt: bytes) -> None:
+    def __init__(self, claim: Claim, site: str, rows: Path, salt: bytes, sandbox: str = "") -> None:
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-m", "synthema_datasite.worker.main"],
@@ -40,29 +48,27 @@ class WorkerProcess:
             )
         except OSError as error:
             raise Unavailable(f"No worker process could be started: {error.strerror}.") from None
-        record = claim.dataset
-        self._specification = {
-            "job": claim.job,
-            "site": site,
-            "plan": claim.plan.to_dict(),
-            "dataset": {
-                "path": str(rows),
-                "schema": record.facts.schema.to_dict(),
-                "sha256": record.sha256,
-                "commitment": record.facts.commitment,
-                "salt": salt.hex(),
-            },
-        }
+        self._specification = specification(claim, site, rows, salt, sandbox)
+        self._analysis = from_plan(claim.plan.analysis, claim.plan.parameters)
 
     def announce(self) -> str:
         """Load the rows, make the Job's mask key, return its public half."""
         return str(self._ask(Frame({"do": "open", **self._specification})).body["mask_key"])
 
     def answer(self, round_index: int, values: Floats, roster: Mapping[str, Any] | None) -> Ring:
-        reply = self._ask(Frame({"do": "round", "round": round_index, "roster": roster}, values))
+        patience = self._analysis.answer_seconds + _ANSWER_SECONDS
+        reply = self._ask(Frame({"do": "round", "round": round_index, "roster": roster}, values), patience)
         if reply.array is None:
             raise RoundFailed("The worker answered a round without numbers.")
         return reply.array  # type: ignore[return-value]
+
+    def run(self) -> tuple[Floats | None, dict[str, Any]]:
+        """Run aggregate code once: its values, or None where it failed; and the report for this site's stewards."""
+        if not isinstance(self._analysis, Aggregate):
+            raise RoundFailed("Only code with a release decision is run for its output.")
+        patience = WALL_FACTOR * self._analysis.cpu_seconds + _RUN_SECONDS
+        reply = self._ask(Frame({"do": "run", **self._specification}), patience)
+        return reply.array, dict(reply.body["report"])  # type: ignore[return-value]
 
     def close(self) -> None:
         """End the process; rows and keys go with it."""
@@ -77,11 +83,15 @@ class WorkerProcess:
         if self._process.stdout is not None:
             self._process.stdout.close()
 
-    def _ask(self, frame: Frame) -> Frame:
+    def kill(self) -> None:
+        """End it at once, whatever it is doing; from another thread, too."""
+        self._process.kill()
+
+    def _ask(self, frame: Frame, seconds: float = _ANSWER_SECONDS) -> Frame:
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:
             raise RoundFailed("The job's worker has no pipes.")
-        patience = threading.Timer(_ANSWER_SECONDS, self._process.kill)  # a worker that hangs must not hang the site
+        patience = threading.Timer(seconds, self._process.kill)  # a worker that hangs must not hang the site
         patience.start()
         try:
             write_frame(stdin, frame)  # type: ignore[arg-type]

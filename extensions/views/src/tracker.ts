@@ -2,11 +2,23 @@
 
 import { element, type Host } from "./host";
 
-interface Verdict {
-  site: string;
-  verdict: "waiting" | "approved" | "rejected";
+type State = "waiting" | "approved" | "rejected" | "staged" | "cleared" | "withheld";
+
+interface Decision {
   reason: string;
   by: string;
+}
+
+interface Verdict extends Decision {
+  site: string;
+  verdict: State;
+  output?: (Decision & { state: State }) | null;
+}
+
+interface Said {
+  who: string;
+  site: string;
+  text: string;
 }
 
 interface Progress {
@@ -20,6 +32,8 @@ interface RequestView {
   name: string;
   status: string;
   title: string;
+  shape?: string;
+  thread?: Said[];
   mode: string;
   purpose: string;
   plan_digest: string;
@@ -32,23 +46,29 @@ interface RequestView {
 }
 
 const STEPS = ["submitted", "under_review", "approved", "running", "released"];
-const WRONG_ENDS = ["rejected", "failed", "expired", "revoked", "withdrawn"];
-const WORDS: Record<string, string> = { under_review: "under review" };
-const SIGNS: Record<Verdict["verdict"], string> = { approved: "✓", rejected: "✕", waiting: "…" };
+const STEPS_WITH_DECISION = ["submitted", "under_review", "approved", "running", "staged", "summing", "released"];
+const WRONG_ENDS = ["rejected", "failed", "expired", "revoked", "withdrawn", "withheld"];
+const STOOD_AT: Record<string, string> = { failed: "running", cleared: "summing", withheld: "staged" };
+const WORDS: Record<string, string> = { under_review: "under review", staged: "release decision" };
+const SIGNS: Record<State, string> = {
+  approved: "✓", cleared: "✓", rejected: "✕", withheld: "✕", staged: "…", waiting: "…",
+};
 
 const spoken = (status: string): string => WORDS[status] ?? status;
 
+/** Code without noise is decided on twice: what it put out waits at each site before it is summed. */
+const steps = (view: RequestView): string[] => (view.shape === "aggregate" ? STEPS_WITH_DECISION : STEPS);
+
 /** The step at which a Request stands, or stood when it ended without a result. */
 function reached(view: RequestView): number {
-  if (view.status === "failed") return STEPS.indexOf("running");
-  const step = STEPS.indexOf(view.status);
+  const step = steps(view).indexOf(STOOD_AT[view.status] ?? view.status);
   return step >= 0 ? step : STEPS.indexOf("under_review");
 }
 
 function stepper(view: RequestView): HTMLElement {
   const now = reached(view);
   const wrong = WRONG_ENDS.includes(view.status);
-  const items = STEPS.map((status, index) => {
+  const items = steps(view).map((status, index) => {
     const done = index < now || view.status === "released";
     const state = done ? "done" : index > now ? "ahead" : wrong ? "wrong" : "now";
     const label = state === "wrong" ? view.status : spoken(status);
@@ -67,14 +87,16 @@ function stepper(view: RequestView): HTMLElement {
 
 function chips(view: RequestView): HTMLElement {
   const items = view.sites.map((site) => {
+    const state = site.output?.state ?? site.verdict;
+    const { by, reason } = site.output?.by ? site.output : site;
     const chip = element(
       "li",
       "syn-chip",
-      [element("span", "syn-sign", SIGNS[site.verdict] ?? "…"), element("span", "", site.site),
-        element("span", "syn-verdict", site.verdict)],
-      { site: site.site, verdict: site.verdict },
+      [element("span", "syn-sign", SIGNS[state] ?? "…"), element("span", "", site.site),
+        element("span", "syn-verdict", state)],
+      { site: site.site, verdict: state },
     );
-    chip.title = [site.by && `by ${site.by}`, site.reason].filter(Boolean).join(": ");
+    chip.title = [by && `by ${by}`, reason].filter(Boolean).join(": ");
     return chip;
   });
   return element("ul", "syn-chips", items, { testid: "tracker-sites" });
@@ -98,9 +120,26 @@ function reasons(view: RequestView, notice: string): HTMLElement[] {
   const told = view.sites
     .filter((site) => site.verdict === "rejected")
     .map((site) => `${site.site} rejected it${site.reason ? `: ${site.reason}` : "."}`);
+  for (const { site, output } of view.sites) {
+    if (output?.state === "withheld") told.push(`${site} does not let its output go: ${output.reason}`);
+  }
   if (view.failure) told.push(`${view.failure.message} ${view.failure.hint}`.trim());
   if (notice) told.push(notice);
   return told.map((text) => element("p", "syn-reason", text, { testid: "tracker-reason" }));
+}
+
+/** What stewards have asked since the author's last answer. */
+function questions(view: RequestView): HTMLElement[] {
+  const thread = view.thread ?? [];
+  const answered = thread.map((said) => !said.site).lastIndexOf(true);
+  const open = thread.slice(answered + 1);
+  if (!open.length || view.status !== "under_review") return [];
+  const answer = element("code", "", `%fed answer ${view.name || view.id} "..."`);
+  return [
+    ...open.map((said) =>
+      element("p", "syn-question", `${said.site} asks: ${said.text}`, { testid: "tracker-question" })),
+    element("p", "syn-next", [document.createTextNode("Answer: "), answer]),
+  ];
 }
 
 function ending(view: RequestView): HTMLElement[] {
@@ -131,7 +170,7 @@ function card(view: RequestView, connection: string, notice: string): HTMLElemen
     "section",
     "syn-tracker",
     [head, element("p", "syn-purpose", view.purpose), stepper(view), chips(view), ...rounds(view),
-      ...reasons(view, notice), ...ending(view), footer(view, connection)],
+      ...questions(view), ...reasons(view, notice), ...ending(view), footer(view, connection)],
     { testid: "request-tracker", status: view.status, request: view.id, name: view.name },
   );
 }

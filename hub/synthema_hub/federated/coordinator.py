@@ -15,6 +15,7 @@ from synthema_core.analyses.conduct import conduct
 from synthema_core.canonical import Json
 from synthema_core.charging import mechanism_of
 from synthema_core.cli.processes import die_with_parent
+from synthema_core.code.questions import CodeQuestion
 from synthema_core.errors import RoundFailed, SynthemaError
 from synthema_core.plan import Plan
 from synthema_core.secure_sum import Announcement, Roster, add
@@ -49,7 +50,7 @@ class Coordinator:
         return {
             "result": done.result,
             "rounds": rounds,
-            "noise_standard_deviation": math.sqrt(self._noise_variance) if self._mechanism else None,
+            "noise_standard_deviation": self._noise_standard_deviation,
             "quantisation_error": self._plan.layout.quantisation_error(len(self._plan.sites)),
         }
 
@@ -67,9 +68,10 @@ class Coordinator:
         if self._roster is None:
             raise RoundFailed("A Round cannot begin before the roster is complete.")
         limit = self._analysis.max_rounds
-        self._service.report(self._job, round_index, limit, f"Round {round_index}: the sites add their masked numbers.")
+        self._service.report(self._job, round_index, limit, self._what_happens(round_index))
         body = {"job": self._job, "round": round_index, "roster": self._roster.to_dict() if round_index == 1 else None}
-        replies = self._exchange.ask_all(JobMessage(Kind.ROUND, body, values), Kind.MASKED, ROUND_SECONDS)
+        timeout = self._analysis.answer_seconds + ROUND_SECONDS
+        replies = self._exchange.ask_all(JobMessage(Kind.ROUND, body, values), Kind.MASKED, timeout)
         masked = {site: reply.ring() for site, reply in replies.items()}
         total = add(masked, self._plan.sites, self._plan.layout.length)
         return Sums(
@@ -78,6 +80,19 @@ class Coordinator:
             noise_variance=self._noise_variance,
             min_patients=self._plan.output.min_patients,
         )
+
+    def _what_happens(self, round_index: int) -> str:
+        if self._analysis.answer_seconds:
+            seconds = math.ceil(self._analysis.answer_seconds)
+            return f"Round {round_index}: the code runs; every site answers {seconds:,} seconds after it began."
+        return f"Round {round_index}: the sites add their masked numbers."
+
+    @property
+    def _noise_standard_deviation(self) -> float | None:
+        """Of every released number; None where there is no noise, or none that is the same for all (code)."""
+        if self._mechanism is None or isinstance(self._analysis, CodeQuestion):
+            return None
+        return math.sqrt(self._noise_variance)
 
     @property
     def _noise_variance(self) -> float:

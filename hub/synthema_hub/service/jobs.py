@@ -1,26 +1,40 @@
-"""Jobs: started when every site has approved and is online, followed while they run, ended in a recorded state."""
+"""Jobs: started when every site has approved and is online, followed while they run, ended in a recorded state.
+
+Code with a release decision is run by the sites themselves first, without Flower: what starts then is a run at each
+site, what is waited for is that each has staged its output and cleared it, and the Job of Flower is the sum.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from synthema_core import moments
+from synthema_core.analyses import from_plan
 from synthema_core.canonical import Json
+from synthema_core.clearance import Clearance
+from synthema_core.code.questions import CodeQuestion
+from synthema_core.code.references import redacted
+from synthema_core.code.timing import WALL_FACTOR
 from synthema_core.errors import NotFound, RoundFailed, TransitionDenied, Unavailable, from_wire
 from synthema_core.plan import Mode
 from synthema_core.ports import Clock
 from synthema_core.release import Release, guarantee_of
-from synthema_core.request import Status, Verb
+from synthema_core.request import UNDER_WAY, Status, Verb
 from synthema_core.request_record import RequestRecord
+from synthema_core.review import Review
 from synthema_hub.service.membership import Membership
+from synthema_hub.service.mirror import runs_before_sum
 from synthema_hub.service.requests import Requests
 
 _log = logging.getLogger(__name__)
+RUN_SECONDS = 300.0
+"""What a site has beyond the limit for the code itself: to hear of it, read rows, leave out each patient in turn."""
 
 
 class RunStarter(Protocol):
@@ -63,18 +77,30 @@ class Jobs:
         self._progress: dict[str, dict[str, Json]] = {}
         self._open: dict[str, str] = {}
         self._turn = threading.Lock()
+        self._since = clock()
 
     def tend(self) -> None:
         """Start what is ready, end what has died. Called by the outermost loop, again and again."""
         with self._turn:
             self._requests.expire_old()
             for record in self._requests.all():
-                if record.request.status is Status.APPROVED:
-                    self._start(record)
-                elif record.request.status is Status.RUNNING:
-                    self._look_after(record)
+                self._tend(record)
 
-    def _start(self, record: RequestRecord) -> None:
+    def _tend(self, record: RequestRecord) -> None:
+        status, apart = record.request.status, runs_before_sum(record.plan)
+        if status is Status.APPROVED and apart:
+            self._start_apart(record)
+        elif status is Status.APPROVED:
+            self._start(record, Verb.START)
+        elif status is Status.CLEARED:
+            self._start(record, Verb.SUM)
+        elif status is Status.RUNNING and apart:
+            self._await_outputs(record)
+        elif status in UNDER_WAY:
+            self._look_after(record)
+
+    def _start(self, record: RequestRecord, verb: Verb) -> None:
+        """One run of Flower, as soon as every site can take part."""
         job = self._new_id()
         self._open[job] = record.request.id
         try:
@@ -84,13 +110,39 @@ class Jobs:
             away, run = ["the SuperLink"], None
         if run is None:
             del self._open[job]
-            self._progress[record.request.id] = _waiting_for(away)
+            self._progress[record.request.id] = _waiting_for(away, record.request.status)
             return
+        self._record_start(record, verb, job, str(run))
+
+    def _start_apart(self, record: RequestRecord) -> None:
+        """The sites run the code by themselves: they are told in the feed, and Flower is not needed."""
+        away = [site for site in record.plan.sites if not self._membership.is_online(site)]
+        if away:
+            self._progress[record.request.id] = _waiting_for(away, record.request.status)
+            return
+        self._record_start(record, Verb.START, self._new_id(), "")
+
+    def _record_start(self, record: RequestRecord, verb: Verb, job: str, run: str) -> None:
         self._progress.pop(record.request.id, None)  # nobody is waited for any more
         try:
-            self._requests.start(record.request.id, job, run)
+            self._requests.start(record.request.id, verb, job, run)
         except TransitionDenied:  # withdrawn, revoked or expired in this moment: the run finds no Job and ends
             _log.info("Request %s was taken back before its job %s began.", record.request.id, job)
+
+    def _await_outputs(self, record: RequestRecord) -> None:
+        """Every site stages its output in time, or says how its run failed; one that stays silent ends the Request."""
+        if record.begun is None or self._clock() < self._latest_output(record, record.begun.at):
+            return
+        missing = ", ".join(site for site in record.plan.sites if site not in record.request.staged)
+        self._fail(
+            record, RoundFailed(f"No answer from {missing} in time; nothing was released.", "Submit it again later.")
+        )
+
+    def _latest_output(self, record: RequestRecord, started_at: str) -> datetime:
+        """A hub that was away gives the sites their time anew: they could not tell it what they had done."""
+        question = from_plan(record.plan.analysis, record.plan.parameters)
+        limit = question.cpu_seconds if isinstance(question, CodeQuestion) else 0.0
+        return max(moments.read(started_at), self._since) + timedelta(seconds=WALL_FACTOR * limit + RUN_SECONDS)
 
     def _away(self, record: RequestRecord) -> list[str]:
         """The Plan's sites that could not take part at this moment: silent here, or not connected to Flower."""
@@ -102,15 +154,16 @@ class Jobs:
         ]
 
     def _look_after(self, record: RequestRecord) -> None:
-        start = record.last(Verb.START)
-        if start is None or not self._has_ended(int(str(start.detail["run"]))):
-            return
-        try:
-            self._requests.fail(
-                record.request.id,
+        if record.begun is not None and self._has_ended(int(str(record.begun.detail["run"]))):
+            self._fail(
+                record,
                 RoundFailed("The coordinator ended without a result; nothing was released.", "Submit it again."),
             )
-        except TransitionDenied:  # its result arrived in this moment
+
+    def _fail(self, record: RequestRecord, error: RoundFailed) -> None:
+        try:
+            self._requests.fail(record.request.id, error)
+        except TransitionDenied:  # what was waited for arrived in this moment
             return
 
     def _has_ended(self, run: int) -> bool:
@@ -128,7 +181,7 @@ class Jobs:
     def _record(self, job: str) -> RequestRecord:
         identifier = self._open.get(job)
         record = self._requests.get(identifier) if identifier else self._requests.by_job(job)
-        if record.job != job or record.request.status is not Status.RUNNING:
+        if record.job != job or not _is_summing(record):
             raise NotFound(f"The job '{job}' is not running.")
         return record
 
@@ -146,9 +199,8 @@ class Jobs:
         record = self._running(job)
         if record is None:
             return
-        start = record.last(Verb.START)
         now = self._clock()
-        seconds = (now - moments.read(start.at)).total_seconds() if start else 0.0
+        seconds = (now - moments.read(record.begun.at)).total_seconds() if record.begun else 0.0
         release = Release(
             id=self._new_id(),
             request=record.request.id,
@@ -157,7 +209,7 @@ class Jobs:
             question_digest=record.plan.question_digest,
             purpose=record.plan.purpose,
             requester=record.plan.requester,
-            result=outcome["result"],
+            result=_without_what_sites_kept(record, outcome["result"]),
             guarantee=guarantee_of(
                 record.plan, outcome["noise_standard_deviation"], exact_before=self._exact_before(record)
             ),
@@ -193,5 +245,30 @@ class Jobs:
         )
 
 
-def _waiting_for(sites: list[str]) -> dict[str, Json]:
-    return {"round": 0, "max_rounds": 0, "text": f"Approved. Waiting for {', '.join(sites)} to come online."}
+def _is_summing(record: RequestRecord) -> bool:
+    """Whether a Job of Flower runs. The sites' own runs of code have a job, too, but nothing that could be released."""
+    return record.request.status is (Status.SUMMING if runs_before_sum(record.plan) else Status.RUNNING)
+
+
+def _without_what_sites_kept(record: RequestRecord, result: dict[str, Json]) -> dict[str, Json]:
+    """What any site did not give is random in the sum, and left out of the Release."""
+    question = from_plan(record.plan.analysis, record.plan.parameters)
+    if not isinstance(question, CodeQuestion):
+        return result
+    return redacted(result, left_out(record), question.outputs)
+
+
+def left_out(record: RequestRecord) -> tuple[str, ...]:
+    """The outputs and cells that some site does not give: conditions of its Reviews, and redactions when it cleared."""
+    kept: list[str] = []
+    for event in record.events:
+        if event.verb is Verb.REVIEW and event.verdict:
+            kept += Review.from_dict(event.detail).without
+        elif event.verb is Verb.CLEAR and event.verdict:
+            kept += Clearance.from_dict(event.detail).redacted
+    return tuple(dict.fromkeys(kept))
+
+
+def _waiting_for(sites: list[str], status: Status) -> dict[str, Json]:
+    text = f"{status.value.capitalize()}. Waiting for {', '.join(sites)} to come online."
+    return {"round": 0, "max_rounds": 0, "text": text}

@@ -9,9 +9,9 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from synthema_hub.service.login import OPERATE, REVIEW
-from synthema_hub.service.routes_people import LoginHere, Reader, Visible, may_see
+from synthema_hub.service.routes_people import LoginHere, Reader, Visible, may_see, view_of
 from synthema_hub.service.routes_sites import Fed
-from synthema_hub.service.views import request_view, site_view, trail_view
+from synthema_hub.service.views import page_of, site_view, trail_view, waiting_view
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'self'",
@@ -33,21 +33,31 @@ def _render(template: str, login: LoginHere, **values: Any) -> HTMLResponse:
 
 @routes.get("/")
 def overview(user: Reader, federation: Fed, login: LoginHere) -> HTMLResponse:
-    """The sites, and the Requests that the caller may see, newest first."""
-    members = federation.membership
+    """The sites, the Requests that the caller may see, newest first, and for owners what waits for their decisions."""
+    sites, owner = federation.membership.sites(), login.may(REVIEW, user) or login.may(OPERATE, user)
     seen = [record for record in reversed(federation.requests.all()) if may_see(record, user, login)]
+    pages = {site.name: site.page for site in sites}
+    queue = [(record, waiting_view(record, pages)) for record in seen if owner]
     return _render(
         "overview.html",
         login,
         user=user,
-        owner=login.may(REVIEW, user) or login.may(OPERATE, user),
-        sites=[site_view(site, online=members.is_online(site.name)) for site in members.sites()],
-        requests=[request_view(record, federation.jobs.progress(record.request.id)) for record in seen[:_NEWEST]],
+        owner=owner,
+        sites=[site_view(site, online=federation.membership.is_online(site.name)) for site in sites],
+        requests=[view_of(record, federation) for record in seen[:_NEWEST]],
+        queue=[{"request": view_of(record, federation), "waits": waits} for record, waits in queue if waits],
     )
 
 
 @routes.get("/requests/{identifier}")
 def one_request(user: Reader, record: Visible, federation: Fed, login: LoginHere) -> HTMLResponse:
-    pages = {site.name: site.page for site in federation.membership.sites()}
-    view = request_view(record, federation.jobs.progress(record.request.id))
-    return _render("request.html", login, user=user, request=view, trail=trail_view(record), pages=pages)
+    is_author = record.plan.requester == user["name"]
+    return _render(
+        "request.html",
+        login,
+        user=user,
+        request=view_of(record, federation),
+        trail=trail_view(record),
+        pages={site.name: page_of(site.page, record.request.id) for site in federation.membership.sites()},
+        logs=[log.to_dict() for log in federation.logs.of(record.request.id)] if is_author else [],
+    )

@@ -4,8 +4,9 @@
 stream              kinds of entries
 ==================  =====================================================================
 site/NAME           invite, join, announce
-request/ID          the verbs of the life cycle; `submit` holds the Plan, `start` the Job,
-                    `release` the Release
+request/ID          the verbs of the life cycle; `submit` holds the Plan, `start` and `sum` the
+                    Job, `review` and `clear` what stewards signed, `release` the Release
+log/ID              share: what a steward shows of the run at one site
 ==================  =====================================================================
 """
 
@@ -20,7 +21,7 @@ from synthema_core.errors import NotFound
 from synthema_core.journal import Entry
 from synthema_core.ports import JournalReader
 
-SITES = "site/"
+SITES, LOGS = "site/", "log/"
 
 
 @dataclass(frozen=True, slots=True)

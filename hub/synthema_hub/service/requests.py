@@ -1,6 +1,6 @@
-"""Requests at the hub: submitted, mirrored from the sites' Reviews, started when all approve, ended by the Job.
+"""Requests at the hub: submitted, answered and withdrawn by their authors, started and ended by the hub.
 
-The hub has no route that approves: a verdict enters only as a Review that a site signed and sent.
+The hub has no route that approves or clears: such verdicts enter only as what sites sent, see `mirror`.
 """
 
 from __future__ import annotations
@@ -13,15 +13,25 @@ from synthema_core import moments
 from synthema_core.analyses import from_plan
 from synthema_core.canonical import Json
 from synthema_core.card import Card
-from synthema_core.errors import IntegrityFailure, InvalidPlan, NotFound, NotPermitted, SynthemaError, to_wire
+from synthema_core.errors import (
+    InvalidInput,
+    InvalidPlan,
+    NotFound,
+    NotPermitted,
+    SynthemaError,
+    TransitionDenied,
+    to_wire,
+)
 from synthema_core.plan import Plan
 from synthema_core.ports import Clock, Journal
-from synthema_core.request import TERMINAL, Event, Request, Role, Status, Verb
+from synthema_core.request import WAITING, Event, Request, Role, Verb
 from synthema_core.request_record import RequestRecord, record_event, request_ids, request_record
-from synthema_core.review import Review, Verdict
-from synthema_hub.service.records import SiteRecord
 
 Listener = Callable[[str], None]
+Decision = Callable[[RequestRecord, str], Event | None]
+"""(the Request as it is inside the transaction, now) -> what happens to it; None: nothing, it has happened before."""
+
+_LONGEST_TEXT = 4_000
 
 
 class Requests:
@@ -63,69 +73,58 @@ class Requests:
         self._tell(identifier)
         return identifier
 
-    def receive(self, identifier: str, site: str) -> None:
-        """A site has the Request. Idempotent."""
-        if site not in self.get(identifier).request.received:
-            self._record(identifier, lambda now: Event(Verb.RECEIVE, site, Role.SITE, now, site))
+    def answer(self, identifier: str, author: str, text: str) -> None:
+        """The author's answer to what stewards have asked; every site is told."""
+        detail: dict[str, Json] = {"text": checked_text(text, "An answer")}
 
-    def mirror_review(self, review: Review, site: SiteRecord) -> None:
-        """Record a Review that `site` sent. Idempotent.
+        def answered(record: RequestRecord, now: str) -> Event:
+            if record.request.author != author:
+                raise NotPermitted("Only its author answers for a request.")
+            if record.last(Verb.ASK) is None:
+                raise TransitionDenied("No steward has asked anything about this request.")
+            return Event(Verb.ANSWER, author, Role.RESEARCHER, now, detail=detail)
 
-        Raises
-        ------
-        IntegrityFailure
-            Unless one of the site's announced stewards (or the site itself, by policy) signed it, for this Plan.
-        """
-        record = self.get(review.request)
-        if review.site != site.name or review.plan_digest != record.plan.digest:
-            raise IntegrityFailure("This Review is about another site or another Plan.")
-        key = site.identity if review.by_policy else site.stewards.get(review.steward)
-        if key is None:
-            raise IntegrityFailure(f"'{review.steward}' is not a steward of '{site.name}'.")
-        review.check_signature(key)
-        if site.name in record.request.verdicts or record.request.status in TERMINAL:
-            return
-        role = Role.SITE if review.by_policy else Role.STEWARD
-        approved = review.verdict is Verdict.APPROVED
-        self._record(
-            review.request,
-            lambda _: Event(
-                Verb.REVIEW, review.steward, role, review.decided_at, site.name, approved, review.to_dict()
-            ),
-        )
-
-    def mirror_revocation(self, identifier: str, site: str, steward: str, at: str) -> None:
-        """A steward took the approval back before the run. Idempotent."""
-        moments.read(at)  # raises for what is none: the Journal keeps it for good
-        if self.get(identifier).request.status not in TERMINAL:
-            self._record(identifier, lambda _: Event(Verb.REVOKE, steward, Role.STEWARD, at, site))
+        self.record(identifier, answered)
 
     def withdraw(self, identifier: str, author: str) -> None:
-        if self.get(identifier).request.author != author:
-            raise NotPermitted("Only its author withdraws a request.")
-        self._record(identifier, lambda now: Event(Verb.WITHDRAW, author, Role.RESEARCHER, now))
+        def withdrawn(record: RequestRecord, now: str) -> Event:
+            if record.request.author != author:
+                raise NotPermitted("Only its author withdraws a request.")
+            return Event(Verb.WITHDRAW, author, Role.RESEARCHER, now)
 
-    def start(self, identifier: str, job: str, run: int) -> None:
-        self._record(
-            identifier, lambda now: Event(Verb.START, "hub", Role.HUB, now, detail={"job": job, "run": str(run)})
-        )
+        self.record(identifier, withdrawn)
+
+    def start(self, identifier: str, verb: Verb, job: str, run: str) -> None:
+        """A Job begins: START, or SUM of what was staged.
+
+        Parameters
+        ----------
+        run
+            Flower's number of it; empty where the sites run code by themselves.
+        """
+        detail: dict[str, Json] = {"job": job, "run": run}
+        self.record(identifier, lambda _, now: Event(verb, "hub", Role.HUB, now, detail=detail))
 
     def release(self, identifier: str, release: Mapping[str, Json]) -> None:
-        self._record(
-            identifier, lambda now: Event(Verb.RELEASE, "hub", Role.HUB, now, detail={"release": dict(release)})
-        )
+        detail: dict[str, Json] = {"release": dict(release)}
+        self.record(identifier, lambda _, now: Event(Verb.RELEASE, "hub", Role.HUB, now, detail=detail))
 
     def fail(self, identifier: str, error: SynthemaError) -> None:
         failure: dict[str, Json] = {"failure": dict(to_wire(error))}
-        self._record(identifier, lambda now: Event(Verb.FAIL, "hub", Role.HUB, now, detail=failure))
+        self.record(identifier, lambda _, now: Event(Verb.FAIL, "hub", Role.HUB, now, detail=failure))
 
     def expire_old(self) -> None:
-        """Record the expiry of every Request whose time has run out before it started."""
+        """Record the expiry of every Request whose time has run out while it waited."""
         for record in self.all():
-            request = record.request
-            waiting = request.status in (Status.SUBMITTED, Status.UNDER_REVIEW, Status.APPROVED)
-            if waiting and moments.read(request.expires_at) <= self._clock():
-                self._record(request.id, lambda now: Event(Verb.EXPIRE, "hub", Role.HUB, now))
+            if self._is_old(record):
+                self.record(
+                    record.request.id,
+                    lambda now_as, now: Event(Verb.EXPIRE, "hub", Role.HUB, now) if self._is_old(now_as) else None,
+                )
+
+    def _is_old(self, record: RequestRecord) -> bool:
+        request = record.request
+        return request.status in WAITING and moments.read(request.expires_at) <= self._clock()
 
     def by_job(self, job: str) -> RequestRecord:
         for record in self.all():
@@ -133,15 +132,28 @@ class Requests:
                 return record
         raise NotFound(f"There is no job '{job}'.")
 
-    def _record(self, identifier: str, make: Callable[[str], Event]) -> None:
+    def record(self, identifier: str, decision: Decision) -> None:
+        """Append what `decision` says has happened, if the life cycle allows it; all in one transaction."""
         with self._journal.writing() as journal:
-            request = request_record(journal, identifier).request
-            record_event(journal, request, make(moments.spell(self._clock())))
+            record = request_record(journal, identifier)
+            event = decision(record, moments.spell(self._clock()))
+            if event is None:
+                return
+            record_event(journal, record.request, event)
         self._tell(identifier)
 
     def _tell(self, identifier: str) -> None:
         for listener in self._listeners:
             listener(identifier)
+
+
+def checked_text(text: str, what: str) -> str:
+    """What somebody wrote for others to read, if it says something and is no longer than a page."""
+    if not text.strip():
+        raise InvalidInput(f"{what} needs a text.")
+    if len(text) > _LONGEST_TEXT:
+        raise InvalidInput(f"{what} has at most {_LONGEST_TEXT:,} characters.", "Shorten it.")
+    return text
 
 
 def _check_against_cards(plan: Plan, cards: list[Card]) -> None:

@@ -16,8 +16,9 @@ from synthema_core.request import TERMINAL, Status
 from synthema_core.request_record import RequestRecord
 from synthema_hub.service.changes import wait
 from synthema_hub.service.login import OPERATE, READ, REVIEW, SUBMIT, Login, login_of, needs
-from synthema_hub.service.routes_sites import Body, Fed
+from synthema_hub.service.routes_sites import Body, Fed, texts_of
 from synthema_hub.service.views import request_view, site_view, trail_view
+from synthema_hub.service.wiring import Federation
 
 _HEARTBEAT_SECONDS = 15.0
 _LONGEST_NAME = 80
@@ -43,6 +44,11 @@ def visible_record(identifier: str, user: Reader, federation: Fed, login: LoginH
 Visible = Annotated[RequestRecord, Depends(visible_record)]
 
 
+def view_of(record: RequestRecord, federation: Federation) -> dict[str, Any]:
+    identifier = record.request.id
+    return request_view(record, federation.jobs.progress(identifier), len(federation.logs.of(identifier)))
+
+
 @routes.get("/me")
 def me(user: Reader) -> dict[str, Any]:
     return {"name": user["name"], "groups": user.get("groups", []), "scopes": user.get("scopes", [])}
@@ -66,7 +72,7 @@ def submit(user: Researcher, federation: Fed, body: Body) -> dict[str, Any]:
         raise InvalidInput("A request is a Plan and a name.")
     plan = Plan.from_dict(body["plan"])
     identifier = federation.requests.submit(plan, name, user["name"], federation.membership.cards())
-    return request_view(federation.requests.get(identifier), None)
+    return view_of(federation.requests.get(identifier), federation)
 
 
 @routes.get("/requests")
@@ -75,19 +81,40 @@ def requests(
 ) -> list[dict[str, Any]]:
     """The newest Requests that the caller may see, newest first."""
     seen = [record for record in federation.requests.all() if may_see(record, user, login)]
-    return [request_view(record, federation.jobs.progress(record.request.id)) for record in reversed(seen[-limit:])]
+    return [view_of(record, federation) for record in reversed(seen[-limit:])]
 
 
 @routes.get("/requests/{identifier}")
 def one_request(record: Visible, federation: Fed) -> dict[str, Any]:
-    view = request_view(record, federation.jobs.progress(record.request.id))
-    return {**view, "plan": record.plan.to_dict(), "trail": trail_view(record)}
+    return {**view_of(record, federation), "plan": record.plan.to_dict(), "trail": trail_view(record)}
+
+
+@routes.get("/requests/{identifier}/plan")
+def plan_of_request(record: Visible) -> dict[str, Any]:
+    """The Plan alone, for a comparison with another one."""
+    return record.plan.to_dict()
+
+
+@routes.post("/requests/{identifier}/answer")
+def answer(identifier: str, user: Researcher, federation: Fed, body: Body) -> dict[str, Any]:
+    """The author's answer to what stewards have asked: {"text"}."""
+    (text,) = texts_of(body, "text")
+    federation.requests.answer(identifier, user["name"], text)
+    return view_of(federation.requests.get(identifier), federation)
+
+
+@routes.get("/requests/{identifier}/log")
+def logs(user: Reader, record: Visible, federation: Fed) -> list[dict[str, Any]]:
+    """What stewards have shared with the Request's author of its runs; nobody else reads it."""
+    if record.plan.requester != user["name"]:
+        raise NotFound("Only the author of a request reads what stewards shared of its runs.")
+    return [log.to_dict() for log in federation.logs.of(record.request.id)]
 
 
 @routes.post("/requests/{identifier}/withdrawal")
 def withdraw(identifier: str, user: Researcher, federation: Fed) -> dict[str, Any]:
     federation.requests.withdraw(identifier, user["name"])
-    return request_view(federation.requests.get(identifier), None)
+    return view_of(federation.requests.get(identifier), federation)
 
 
 @routes.get("/requests/{identifier}/release")
@@ -114,7 +141,7 @@ async def events(record: Visible, federation: Fed) -> StreamingResponse:
         async with federation.changes.listening() as rung:
             while True:
                 current = await asyncio.to_thread(federation.requests.get, record.request.id)
-                view = request_view(current, federation.jobs.progress(record.request.id))
+                view = await asyncio.to_thread(view_of, current, federation)
                 yield ": still here\n\n" if view == last else f"data: {json.dumps(view)}\n\n"
                 last = view
                 if current.request.status in TERMINAL:

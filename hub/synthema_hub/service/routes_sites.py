@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import PlainTextResponse
 
+from synthema_core.clearance import Clearance
 from synthema_core.errors import InvalidInput, NotAuthenticated, NotFound
 from synthema_core.joining import Joining
 from synthema_core.review import Review
 from synthema_core.signed_request import SITE
 from synthema_hub.service.changes import wait
 from synthema_hub.service.records import SiteRecord
+from synthema_hub.service.shared_logs import SharedLog
 from synthema_hub.service.wiring import Federation
 
 LONGEST_POLL_SECONDS = 25.0
@@ -38,6 +41,14 @@ async def json_body(request: Request) -> dict[str, Any]:
 
 
 Body = Annotated[dict[str, Any], Depends(json_body)]
+
+
+def texts_of(body: Mapping[str, Any], *names: str) -> list[str]:
+    """The texts of a message under these names, and nothing else."""
+    values = [body.get(name) for name in names]
+    if not all(isinstance(value, str) for value in values):
+        raise InvalidInput(f"The message must give {', '.join(names)} as texts.")
+    return [str(value) for value in values]
 
 
 async def calling_site(request: Request, federation: Fed) -> SiteRecord:
@@ -102,23 +113,52 @@ async def feed(
 
 @routes.post("/requests/{identifier}/receipt")
 def receipt(identifier: str, site: Site, federation: Fed) -> dict[str, str]:
-    federation.requests.receive(identifier, site.name)
+    federation.mirror.receive(identifier, site.name)
+    return {"request": identifier}
+
+
+@routes.post("/requests/{identifier}/question")
+def question(identifier: str, site: Site, federation: Fed, body: Body) -> dict[str, str]:
+    federation.mirror.question(identifier, site, *texts_of(body, "steward", "text", "at"))
     return {"request": identifier}
 
 
 @routes.post("/reviews")
 def review(site: Site, federation: Fed, body: Body) -> dict[str, str]:
     signed = Review.from_dict(body)
-    federation.requests.mirror_review(signed, site)
+    federation.mirror.review(signed, site)
     return {"request": signed.request}
 
 
 @routes.post("/requests/{identifier}/revocation")
 def revocation(identifier: str, site: Site, federation: Fed, body: Body) -> dict[str, str]:
-    steward, at = body.get("steward"), body.get("at")
-    if not isinstance(steward, str) or not isinstance(at, str):
-        raise InvalidInput("A revocation says which steward took the approval back, and when.")
-    federation.requests.mirror_revocation(identifier, site.name, steward, at)
+    federation.mirror.revocation(identifier, site, *texts_of(body, "steward", "at"))
+    return {"request": identifier}
+
+
+@routes.post("/requests/{identifier}/staged")
+def staged(identifier: str, site: Site, federation: Fed, body: Body) -> dict[str, str]:
+    federation.mirror.staged(identifier, site.name, *texts_of(body, "commitment", "at"))
+    return {"request": identifier}
+
+
+@routes.post("/clearances")
+def clearance(site: Site, federation: Fed, body: Body) -> dict[str, str]:
+    signed = Clearance.from_dict(body)
+    federation.mirror.clearance(signed, site)
+    return {"request": signed.request}
+
+
+@routes.post("/requests/{identifier}/failure")
+def failure(identifier: str, site: Site, federation: Fed, body: Body) -> dict[str, str]:
+    federation.mirror.failure(identifier, site.name, *texts_of(body, "kind", "at"))
+    return {"request": identifier}
+
+
+@routes.post("/requests/{identifier}/log")
+def log(identifier: str, site: Site, federation: Fed, body: Body) -> dict[str, str]:
+    federation.logs.share(identifier, site, SharedLog(site.name, *texts_of(body, "steward", "text", "at")))
+    federation.changes.ring(identifier)
     return {"request": identifier}
 
 

@@ -11,13 +11,28 @@ from synthema_core.canonical import Json
 from synthema_core.errors import IntegrityFailure
 from synthema_core.heads import OWN, check_head_statement, countersign, head_of
 from synthema_core.journal import check_contains
+from synthema_core.plan import Plan
 from synthema_core.request import Verb
 from synthema_core.request_record import REQUESTS, event_of, request_record
 from synthema_core.sqlite_journal import SqliteJournal
+from synthema_hub.service.mirror import runs_before_sum
 from synthema_hub.service.records import SiteRecord
 
 _PAGE = 200
-_TOLD = frozenset({Verb.SUBMIT, Verb.WITHDRAW, Verb.EXPIRE, Verb.REJECT, Verb.REVOKE, Verb.RELEASE, Verb.FAIL})
+_TOLD = frozenset(
+    {
+        Verb.SUBMIT,
+        Verb.ANSWER,
+        Verb.START,
+        Verb.WITHDRAW,
+        Verb.EXPIRE,
+        Verb.REJECT,
+        Verb.REVOKE,
+        Verb.WITHHOLD,
+        Verb.RELEASE,
+        Verb.FAIL,
+    }
+)
 
 
 class SiteDesk:
@@ -37,7 +52,7 @@ class SiteDesk:
             if not entry.stream.startswith(REQUESTS) or Verb(entry.kind) not in _TOLD:
                 continue
             record = request_record(self._journal, entry.stream.removeprefix(REQUESTS))
-            if site in record.plan.sites:
+            if site in record.plan.sites and _is_told(Verb(entry.kind), record.plan):
                 event = event_of(entry)
                 facts.append(
                     {
@@ -80,3 +95,8 @@ class SiteDesk:
             "countersigned": countersign(self._key, site.name, head),
             "hub": {**own.to_dict(), "signature": countersign(self._key, OWN, own)},
         }
+
+
+def _is_told(verb: Verb, plan: Plan) -> bool:
+    """A Job is opened by Flower; but code with a release decision is run by each site on its own, when it is told."""
+    return verb is not Verb.START or runs_before_sum(plan)

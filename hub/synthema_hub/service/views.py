@@ -2,35 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from synthema_core.analyses import find
 from synthema_core.canonical import Json
-from synthema_core.request import Status, Verb
+from synthema_core.code.shapes import shape_of
+from synthema_core.request import UNDER_WAY, Event, Status, Verb
 from synthema_core.request_record import RequestRecord
+from synthema_hub.service.mirror import runs_before_sum
 from synthema_hub.service.records import SiteRecord
 
 
-def request_view(record: RequestRecord, progress: Mapping[str, Json] | None) -> dict[str, Json]:
-    """One Request, as the tracker and the queue show it."""
+def request_view(record: RequestRecord, progress: Mapping[str, Json] | None, logs: int = 0) -> dict[str, Json]:
+    """One Request, as the tracker and the queue show it.
+
+    Parameters
+    ----------
+    progress
+        What a Job has told last.
+    logs
+        How many logs stewards have shared with its author.
+    """
     request, plan = record.request, record.plan
     failed, released = record.last(Verb.FAIL), record.last(Verb.RELEASE)
-    under_way = request.status in (Status.APPROVED, Status.RUNNING)
     release: Mapping[str, Any] = released.detail if released else {}
     return {
         "id": request.id,
         "name": record.name,
         "status": request.status.value,
         "analysis": plan.analysis,
+        "shape": shape_of(plan.analysis),
         "title": find(plan.analysis).title,
         "mode": plan.mode.value,
         "purpose": plan.purpose,
         "requester": plan.requester,
         "plan_digest": plan.digest,
+        "supersedes": plan.supersedes,
         "datasets": list[Json](sorted({participant.dataset for participant in plan.participants})),
-        "sites": [_verdict_view(record, site) for site in plan.sites],
-        "progress": dict(progress) if progress and under_way else None,
+        "sites": [_site_in_request(record, site) for site in plan.sites],
+        "thread": thread_view(record),
+        "logs": logs,
+        "progress": _progress(record, progress),
         "failure": failed.detail["failure"] if failed else None,
         "submitted_at": record.events[0].at,
         "updated_at": record.events[-1].at,
@@ -39,17 +53,81 @@ def request_view(record: RequestRecord, progress: Mapping[str, Json] | None) -> 
     }
 
 
-def _verdict_view(record: RequestRecord, site: str) -> dict[str, Json]:
-    for event in record.events:
-        if event.verb is Verb.REVIEW and event.site == site:
-            return {
-                "site": site,
-                "verdict": "approved" if event.verdict else "rejected",
-                "reason": str(event.detail.get("reason", "")),
-                "by": event.actor,
-                "at": event.at,
-            }
-    return {"site": site, "verdict": "waiting", "reason": "", "by": "", "at": None}
+def _progress(record: RequestRecord, told: Mapping[str, Json] | None) -> Json:
+    """What the Request waits for: what a Job tells, and before the sum of code, what the sites have done."""
+    status, request = record.request.status, record.request
+    text = ""
+    if status is Status.STAGED:
+        text = f"Waits for the release decision of {_those(record, request.cleared)}."
+    elif status is Status.RUNNING and runs_before_sum(record.plan):
+        text = f"The code runs at {_those(record, request.staged)}."
+    if text:
+        return {"round": 0, "max_rounds": 0, "text": text}
+    under_way = status in UNDER_WAY or status in (Status.APPROVED, Status.CLEARED)
+    return dict(told) if told and under_way else None
+
+
+def _those(record: RequestRecord, done: Collection[str]) -> str:
+    return ", ".join(site for site in record.plan.sites if site not in done)
+
+
+def _site_in_request(record: RequestRecord, site: str) -> dict[str, Json]:
+    """What a site has said of the Plan and, of code with a release decision, of what it put out there."""
+    reviews = [event for event in record.events if event.verb is Verb.REVIEW and event.site == site]
+    verdict = record.request.verdicts.get(site)
+    return {
+        "site": site,
+        "verdict": "waiting" if verdict is None else "approved" if verdict else "rejected",
+        "without": _kept(reviews, "without"),
+        **_said(reviews),
+        "output": _output_view(record, site),
+    }
+
+
+def _output_view(record: RequestRecord, site: str) -> Json:
+    """The state of what waits at the site: `staged`, `cleared` or `withheld`; None while nothing does."""
+    if site not in record.request.staged:
+        return None
+    decisions = [event for event in record.events if event.verb is Verb.CLEAR and event.site == site]
+    withheld = any(not event.verdict for event in decisions)
+    state = "withheld" if withheld else "cleared" if site in record.request.cleared else "staged"
+    return {"state": state, "left_out": _kept(decisions, "redacted"), **_said(decisions)}
+
+
+def _said(decisions: Sequence[Event]) -> dict[str, Json]:
+    """By whom, when, and the reason that was given last; empty while nobody has decided."""
+    reasons = [str(event.detail["reason"]) for event in decisions if event.detail.get("reason")]
+    return {
+        "reason": reasons[-1] if reasons else "",
+        "by": ", ".join(event.actor for event in decisions),
+        "at": decisions[-1].at if decisions else None,
+    }
+
+
+def _kept(decisions: Sequence[Event], part: str) -> list[Json]:
+    names: list[Any] = [event.detail.get(part) or [] for event in decisions]
+    return list[Json](dict.fromkeys(chain.from_iterable(names)))
+
+
+def thread_view(record: RequestRecord) -> list[Json]:
+    """What stewards asked and the author answered, in order; `site` is empty for the author's words."""
+    return [
+        {"who": event.actor, "site": event.site, "text": str(event.detail["text"]), "at": event.at}
+        for event in record.events
+        if event.verb in (Verb.ASK, Verb.ANSWER)
+    ]
+
+
+def waiting_view(record: RequestRecord, pages: Mapping[str, str]) -> list[Json]:
+    """Where stewards must decide on an output: the site, and its page for it, empty if it has none to link to."""
+    request = record.request
+    waits = request.staged - request.cleared if request.status in (Status.RUNNING, Status.STAGED) else frozenset()
+    return [{"site": site, "page": page_of(pages.get(site, ""), request.id)} for site in sorted(waits)]
+
+
+def page_of(page: str, request: str) -> str:
+    """Where a datasite shows that Request; empty unless it announced an address that a browser may follow."""
+    return f"{page}requests/{request}" if page.startswith(("https://", "http://")) else ""
 
 
 def trail_view(record: RequestRecord) -> list[Json]:

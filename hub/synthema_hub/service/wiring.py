@@ -15,7 +15,9 @@ from synthema_core.sqlite_journal import SqliteJournal
 from synthema_hub.service.changes import Changes
 from synthema_hub.service.jobs import Jobs, RunStarter
 from synthema_hub.service.membership import Membership, NodeRegistry
+from synthema_hub.service.mirror import Mirror
 from synthema_hub.service.requests import Requests
+from synthema_hub.service.shared_logs import SharedLogs
 from synthema_hub.service.site_desk import SiteDesk
 from synthema_hub.state import HubState
 
@@ -31,6 +33,8 @@ class Federation:
     clock: Clock
     membership: Membership
     requests: Requests
+    mirror: Mirror
+    logs: SharedLogs
     jobs: Jobs
     desk: SiteDesk
     changes: Changes
@@ -69,6 +73,8 @@ def wire_federation(
         clock=clock,
         membership=membership,
         requests=requests,
+        mirror=Mirror(requests),
+        logs=SharedLogs(journal),
         jobs=Jobs(requests, membership, flower, clock, new_id, service_url, key),
         desk=SiteDesk(journal, key),
         changes=changes,

@@ -1,0 +1,138 @@
+"""Where a Job's numbers come from: the engine's own analysis of rows, code in a sandbox, or what a site has staged."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from synthema_core.analyses.base import Analysis, Rows
+from synthema_core.code.combine import summed
+from synthema_core.code.questions import Aggregate, PerBlock, PerPatient
+from synthema_core.errors import Refused, SynthemaError
+from synthema_core.plan import Mode, Plan
+from synthema_core.ports import RowStore
+from synthema_core.sandbox.port import Limits, Sandbox
+from synthema_core.secure_sum.layout import Floats
+
+OpenSandbox = Callable[[], AbstractContextManager[Sandbox]]
+Clock = Callable[[], float]
+_DICE = secrets.SystemRandom()
+
+
+class Contribution(Protocol):
+    """One site's numbers for each Round, before they are quantised, noised and masked."""
+
+    def values(self, round_input: Floats) -> Floats:
+        """(layout.length,) float64."""
+        ...
+
+    def wait(self) -> None:
+        """Return when the answer to the Round may leave."""
+        ...
+
+
+class OfEngine:
+    """A built-in analysis of rows that are read once.
+
+    Raises
+    ------
+    Refused
+        On opening, for exact Plans: if fewer patients than the Plan's `min_patients` enter the computation.
+        Private Plans are not checked: whether a site has few patients is itself private.
+    """
+
+    def __init__(self, plan: Plan, analysis: Analysis, store: RowStore) -> None:
+        self._analysis = analysis
+        self._rows = store.load(analysis.columns)
+        if plan.mode is Mode.EXACT and analysis.cohort_size(self._rows) < plan.output.min_patients:
+            raise Refused("Too few patients here have all the columns asked for.", rule="min_patients")
+
+    def values(self, round_input: Floats) -> Floats:
+        return self._analysis.contribution(self._rows, round_input)
+
+    def wait(self) -> None:
+        """An analysis takes no time that is worth hiding: it is ours, and says the same for all rows."""
+
+
+class OfCode:
+    """Code whose privacy does not depend on what it does: evaluated apart, clipped, and answered at one moment.
+
+    Nothing that happens while it runs is told: an evaluation that fails counts for the declared defaults, and whatever
+    goes wrong beside it is an error of one kind, raised at the moment at which the answer was due.
+
+    Parameters
+    ----------
+    patient_id
+        The column that says who each row is about. The code is not given it.
+    key
+        For drawing blocks.
+    """
+
+    def __init__(
+        self,
+        question: PerPatient | PerBlock,
+        store: RowStore,
+        patient_id: str,
+        key: bytes,
+        open_sandbox: OpenSandbox,
+        clock: Clock = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._question, self._store, self._patient_id, self._key = question, store, patient_id, key
+        self._open_sandbox, self._clock, self._sleep = open_sandbox, clock, sleep
+        self._due = 0.0
+        self._failed = False
+
+    def values(self, round_input: Floats) -> Floats:  # noqa: ARG002  code takes no input
+        self._due = self._clock() + self._question.answer_seconds
+        try:
+            return summed(self._vectors(), self._question.outputs, self._question.clip)
+        except Exception as error:  # of any kind: raised here it would be told sooner, and as another
+            said = error if isinstance(error, SynthemaError) else type(error).__name__
+            print(f"Code was not evaluated: {said}", flush=True)  # noqa: T201  to the site's log
+            self._failed = True
+            return np.zeros(self._question.outputs.length)
+
+    def wait(self) -> None:
+        late = self._clock() > self._due
+        self._sleep(max(0.0, self._due - self._clock()))
+        if late or self._failed:
+            raise Refused("This site had no answer at the moment that the Plan fixes.", rule="answer-time")
+
+    def _vectors(self) -> Iterator[Floats | None]:
+        question = self._question
+        rows = self._store.load((self._patient_id, *question.columns))
+        patients = rows[self._patient_id]
+        groups = question.groups(without(rows, self._patient_id), patients, self._key)
+        if len(groups) > question.capacity:
+            raise Refused("There are more patients here than the Plan has time for.", rule="capacity")
+        _DICE.shuffle(groups)  # whoever still finds out which evaluation it is has found out about nobody
+        with self._open_sandbox() as sandbox:
+            for outcome in sandbox.evaluate_all(groups, Limits(cpu_seconds=question.cpu_seconds)):
+                if self._clock() > self._due:
+                    raise Refused("The evaluations took longer than the Plan has time for.", rule="answer-time")
+                yield question.outputs.flatten(outcome.arrays)
+
+
+def without(rows: Rows, column: str) -> Rows:
+    return {name: values for name, values in rows.items() if name != column}
+
+
+@dataclass(frozen=True, slots=True)
+class OfStaged:
+    """Numbers that a steward has looked at and cleared."""
+
+    question: Aggregate
+    staged: Floats
+
+    def values(self, round_input: Floats) -> Floats:  # noqa: ARG002  they are fixed
+        return self.staged
+
+    def wait(self) -> None:
+        """They were computed before: there is nothing to hide in the time."""

@@ -1,0 +1,43 @@
+"""Asking once more: the question of an earlier Plan, with today's Cards and dates, as a Plan that supersedes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from synthema_core.analyses import from_plan
+from synthema_core.code.declaration import AnyShape, check_taken
+from synthema_core.code.questions import PerPatient
+from synthema_core.planning import capacity_of
+from synthema_kernel.question import Question, given
+
+if TYPE_CHECKING:
+    from synthema_core.analyses.base import Analysis
+    from synthema_core.card import Card
+    from synthema_core.plan import Plan
+    from synthema_kernel.client import View
+    from synthema_kernel.line import Line
+
+
+def ask_again(line: Line, view: View, plan: Plan) -> Question:
+    """The same question to the same sites at the same cost, but for what the line changes."""
+    privacy = plan.privacy
+
+    def question(cards: Sequence[Card]) -> Analysis:
+        asked = from_plan(plan.analysis, plan.parameters)
+        if isinstance(asked, AnyShape):
+            check_taken(asked.shape, cards)
+        return replace(asked, capacity=capacity_of(cards)) if isinstance(asked, PerPatient) else asked
+
+    return Question(
+        plan.analysis,
+        dataset=plan.participants[0].dataset,
+        purpose=given(line, "purpose") or plan.purpose,
+        sites=line.names("sites") or plan.sites,
+        epsilon=line.number("epsilon") or (privacy.epsilon if privacy else None),
+        delta=line.number("delta") or (privacy.delta if privacy else None),
+        name=given(line, "name") or view["name"],
+        supersedes=view["id"],
+        ask=question,
+    )
