@@ -35,7 +35,7 @@ from synthema_datasite.worker.contributions import OfCode
 
 NOTHING, PLANTED = np.zeros(0), "Leningrad-4711"
 PATIENTS = (8, 9, 10)
-SECONDS = 0.5
+SECONDS = 0.25
 """For an evaluation of milliseconds: three sites and other tests share this machine."""
 
 
@@ -153,6 +153,7 @@ def test_code_that_fails_answers_like_any_other_and_says_nothing(trio: Trio, cap
     assert PLANTED not in "".join(capfd.readouterr())
 
 
+@pytest.mark.slow  # the same with a clock of its own is in test_code_contributions
 def test_more_patients_than_there_is_time_for_have_no_answer(trio: Trio) -> None:
     question = per_patient(
         code=code(PER_PATIENT, helper=HELPER),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -248,6 +249,7 @@ def open_files() -> int:
 
 
 def test_nothing_stays_when_it_is_left(backend: Backend) -> None:
+    gc.collect()  # what earlier tests left open must not be closed in between
     before, files = processes_of_this_one(), open_files()
     with backend.open(code("import select\ndef f(rows):\n    select.poll().poll(60_000)\n"), ONE) as sandbox:
         outcomes = sandbox.evaluate_all([ROWS, ROWS, ROWS], Limits(cpu_seconds=0.2))
@@ -256,7 +258,7 @@ def test_nothing_stays_when_it_is_left(backend: Backend) -> None:
         assert during
     assert gone(during)
     del outcomes
-    assert open_files() == files
+    assert open_files() <= files
 
 
 def test_a_reader_who_has_enough_ends_what_still_runs(backend: Backend) -> None:
