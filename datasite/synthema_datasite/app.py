@@ -10,10 +10,10 @@ import threading
 from pathlib import Path
 
 import uvicorn
-from synthema_core.sandbox.choose import choose_backend
 
 from synthema_core.cli.serving import note_serving, note_taken_back
 from synthema_core.errors import InvalidInput, Unavailable
+from synthema_core.sandbox.choose import choose_backend
 from synthema_datasite.federated.fleet_link import FleetLink
 from synthema_datasite.federated.node import Node
 from synthema_datasite.hub_client import HubClient
