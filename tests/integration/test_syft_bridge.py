@@ -20,6 +20,7 @@ from support.builders import card
 from support.code import PATIENTS
 from support.site import TrialSite
 from support.staged import code_site, plan_for
+from support.syft_folders import ALIASES, OBJECT, OWNER, state_of
 from support.terminal import INTEGRITY, INVALID, NOT_FOUND, UNAVAILABLE, Terminal
 from synthema_core.cli.main import main
 from synthema_core.code.questions import CodeQuestion
@@ -29,10 +30,7 @@ from synthema_datasite.service.site import utc_now
 from synthema_kernel.cell import read_cell
 from synthema_kernel.line import Line
 
-OWNER = "do@hospital.example"
 STUDY = "def study(rows):\n    return {'n': 1.0}\n"
-ALIASES = "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
-OBJECT = "!!python/object/apply:os.system ['touch ran']\n"
 
 
 @pytest.fixture
@@ -45,13 +43,6 @@ def here(terminal: Terminal) -> TrialSite:
     here = code_site(terminal.folder)
     here.clock.now = utc_now()
     return here
-
-
-def state_of(here: TrialSite) -> tuple[int, list[str]]:
-    """All that the site has recorded, and what lies in its folder."""
-    journal = here.site.journal
-    entries = sum(len(journal.entries(stream)) for stream in journal.streams(""))
-    return entries, sorted(path.name for path in here.state.folder.rglob("*") if "journal" not in path.name)
 
 
 def test_without_syft_only_envelopes_are_missing(

@@ -16,13 +16,10 @@ from syft_datasets.dataset_storage import DatasetSourceFiles
 
 from support.site import TrialSite, write_patients, write_schema
 from support.staged import code_site
+from support.syft_folders import ALIASES, OBJECT, OWNER, state_of
 from support.terminal import INVALID, NOT_FOUND, UNAVAILABLE, Terminal
 from synthema_datasite.service.records import dataset_records
 from synthema_datasite.service.site import utc_now
-
-OWNER = "do@hospital.example"
-ALIASES = "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
-OBJECT = "!!python/object/apply:os.system ['touch ran']\n"
 
 
 @pytest.fixture
@@ -35,13 +32,6 @@ def here(terminal: Terminal) -> TrialSite:
     here = code_site(terminal.folder)
     here.clock.now = utc_now()
     return here
-
-
-def state_of(here: TrialSite) -> tuple[int, list[str]]:
-    """All that the site has recorded, and what lies in its folder."""
-    journal = here.site.journal
-    entries = sum(len(journal.entries(stream)) for stream in journal.streams(""))
-    return entries, sorted(path.name for path in here.state.folder.rglob("*") if "journal" not in path.name)
 
 
 class SyftBox:
