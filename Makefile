@@ -34,10 +34,10 @@ up: $(VENV)/.demo    ## The same federation, left running until Ctrl-C
 	$(BIN)/synthema up
 
 test: $(VENV)/.system  ## All tests but the slow ones
-	$(BIN)/python -m pytest -m 'not slow' $(PYTEST)
+	.ci/tests $(BIN)/python -m 'not slow' $(PYTEST)
 
 test-all: $(VENV)/.system  ## All tests
-	$(BIN)/python -m pytest $(PYTEST)
+	.ci/tests $(BIN)/python $(PYTEST)
 
 check: $(VENV)/.dev  ## The static gate: format, lint, types, layers
 	$(BIN)/ruff format --check .

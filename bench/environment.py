@@ -16,7 +16,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_PROBE = Path(__file__).parent / "probe"
+_TREE = Path(__file__).resolve().parents[1]
+#: The tree that this file is in comes first, also for programs that read no PYTHONPATH: a copy measures itself.
+_OWN = ("bench/probe", ".", "hub", "datasite", "extensions")
 _MARK = "of-the-bench"
 _FLOWER = ("flower-*", "flwr-*")
 
@@ -64,7 +66,8 @@ def _make(folder: Path) -> Path:
     packages = sysconfig.get_path("purelib")
     own_packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(folder)}))
     # By addsitedir, so that the .pth files among those packages are read too: our own is installed by one.
-    (own_packages / "bench.pth").write_text(f"{_PROBE.resolve()}\nimport site; site.addsitedir({packages!r})\n")
+    own = "\n".join(str(_TREE / part) for part in _OWN)
+    (own_packages / "bench.pth").write_text(f"{own}\nimport site; site.addsitedir({packages!r})\n")
     python = folder / "bin" / "python"
     for pattern in _FLOWER:
         for program in Path(sys.executable).parent.glob(pattern):

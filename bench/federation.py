@@ -1,4 +1,4 @@
-"""Our side of the comparison: a hub and three datasites, made by the real verbs, and Jobs that its stewards approve."""
+"""Our side of the comparison: a hub and datasites, made by the real verbs, and Jobs that its stewards approve."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,9 @@ from synthema_core.planning import make_plan, select_cards
 from synthema_kernel.client import FederationClient
 
 SITES = ("alder", "birch", "cedar")
-_DATASET, _ANALYSIS = "bench", "round-probe"
+_DATASET = "bench"
 _PATIENTS = 50
-_SCHEMA = {
+SCHEMA = {
     "name": _DATASET,
     "title": "Invented patients, to measure with",
     "patient_id": "id",
@@ -41,8 +42,15 @@ _POLICY = f"""\
 min_patients = 5
 exact = true
 max_numbers_per_patient = 1000000.0
+epsilon_per_researcher = 100.0
+epsilon_per_purpose = 100.0
+
+[datasets.{_DATASET}.budget]
+epsilon = 100.0
+delta = 1e-6
 """
 _TOLERANCE = 1e-6
+_DEVIATIONS = 8.0
 _RECEIVE_SECONDS = "30"
 
 
@@ -56,7 +64,7 @@ def write_tables(folder: Path, sites: Sequence[str]) -> None:
     """What the sites take in, as `LocalFederation` asks for it."""
     folder.mkdir(parents=True)
     (folder / "policy.toml").write_text(_POLICY)
-    (folder / f"{_DATASET}.yaml").write_text(yaml.safe_dump(_SCHEMA))
+    (folder / f"{_DATASET}.yaml").write_text(yaml.safe_dump(SCHEMA))
     for site in sites:
         (folder / site).mkdir()
         (folder / site / "about.json").write_text(json.dumps({"title": site.title()}))
@@ -71,6 +79,37 @@ def new_federation(folder: Path) -> LocalFederation:
     return LocalFederation(folder, Ports.free(), lambda _: None, write_tables)
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a probe is asked; see `bench/probe`.
+
+    Parameters
+    ----------
+    noisy
+        Whether the sum is one that carries noise, and may go without some sites.
+    without
+        What is left out of the Rounds, in turn: "nothing", "noise" or "masks".
+    attempt
+        The same question is answered once.
+    """
+
+    floats: int
+    rounds: int
+    sites: tuple[str, ...] = SITES
+    noisy: bool = False
+    without: tuple[str, ...] = ("nothing",)
+    attempt: int = 1
+
+    @property
+    def analysis(self) -> str:
+        return "noisy-round-probe" if self.noisy else "round-probe"
+
+    @property
+    def options(self) -> dict[str, str]:
+        numbers = {"floats": str(self.floats), "rounds": str(self.rounds), "attempt": str(self.attempt)}
+        return {**numbers, "without": ",".join(self.without)}
+
+
 class Jobs:
     """Runs probes in a federation that serves."""
 
@@ -83,7 +122,7 @@ class Jobs:
     def close(self) -> None:
         self._client.close()
 
-    def measure(self, floats: int, rounds: int) -> Rounds:
+    def measure(self, question: Question) -> Rounds:
         """Plan, submit, have every steward approve, run; the Rounds of the probe, its result checked.
 
         Raises
@@ -91,28 +130,30 @@ class Jobs:
         RoundFailed
             If the Job fails, or its numbers are not those of the sites' patients.
         """
-        request = self._submit(floats, rounds)
-        with ThreadPoolExecutor(len(SITES)) as pool:
-            list(pool.map(lambda site: self._approve(site, request), SITES))
+        request = self._submit(question)
+        with ThreadPoolExecutor(len(question.sites)) as pool:
+            list(pool.map(lambda site: self._approve(site, request), question.sites))
         approved = time.monotonic()
         view = [*self._client.events(request)][-1]
         released = time.monotonic()
         if view["status"] != "released":
-            raise RoundFailed(f"The job of {floats:,} floats ended as '{view['status']}': {view['failure']}.")
+            raise RoundFailed(f"The job of {question.floats:,} floats ended as '{view['status']}': {view['failure']}.")
         result = self._client.release(request).result
-        _check(result, floats, rounds)
-        return Rounds(floats, tuple(result["seconds"]), released - approved)  # type: ignore[arg-type]
+        _check(result, question)
+        seconds: Any = result["seconds"]
+        used: Any = result["processor_seconds"]
+        return Rounds(question.floats, tuple(seconds), released - approved, processor_seconds=tuple(used))
 
-    def _submit(self, floats: int, rounds: int) -> str:
+    def _submit(self, question: Question) -> str:
         plan = make_plan(
-            _ANALYSIS,
-            {"floats": str(floats), "rounds": str(rounds)},
-            select_cards(self._client.cards(), _DATASET, SITES),
+            question.analysis,
+            question.options,
+            select_cards(self._client.cards(), _DATASET, question.sites),
             requester=self._client.me(),
             purpose="To measure how long a round takes",
             now=datetime.now(UTC),
         )
-        return str(self._client.submit(plan, f"probe-{floats}")["id"])
+        return str(self._client.submit(plan, f"probe-{question.floats}")["id"])
 
     def _approve(self, site: str, request: str) -> None:
         """As the site's steward does, once the Request has come."""
@@ -123,11 +164,13 @@ class Jobs:
         run_verb("datasite", "review", "approve", request, *by, *state)
 
 
-def _check(result: Any, floats: int, rounds: int) -> None:
+def _check(result: Any, question: Question) -> None:
     """Whether the released numbers are those that the sites' rows add up to."""
-    means = [sum(ages(site)) / _PATIENTS for site in SITES]
+    floats, rounds, sites = question.floats, question.rounds, question.sites
+    means = [sum(ages(site)) / _PATIENTS for site in sites]
     last = rounds * sum(means) / len(means)
     expected = {"first": last / floats, "last": last, "mean": last * (floats + 1) / (2 * floats)}
+    error = _TOLERANCE + _DEVIATIONS * rounds * (result["noise_standard_deviation"] or 0.0)
     for name, value in expected.items():
-        if abs(result[name] - value) > _TOLERANCE:
+        if abs(result[name] - value) > error:
             raise RoundFailed(f"The {name} of {floats:,} numbers is {result[name]}, and {value} was expected.")

@@ -12,11 +12,12 @@ from pathlib import Path
 from statistics import median
 from typing import TypeAlias
 
-BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+from synthema_core.errors import NotFound
+
 _VERSIONS = ("synthema", "flwr", "numpy", "cryptography", "duckdb")
 _GIB = 1 << 30
 
-Row: TypeAlias = tuple[str, str, str, str, str]
+Row: TypeAlias = tuple[str, ...]
 _HEADINGS: Row = ("figure", "measured", "target", "stock flower-supernode", "ratio")
 
 
@@ -34,12 +35,15 @@ class Rounds:
         From the order to run to the result.
     with_evaluation
         For the stock side: each exchange together with the evaluation that FedAvg has follow it.
+    processor_seconds
+        For our side: what all its processes used during each exchange.
     """
 
     floats: int
     seconds: tuple[float, ...]
     run_seconds: float
     with_evaluation: tuple[float, ...] = ()
+    processor_seconds: tuple[float, ...] = ()
 
     @property
     def median(self) -> float:
@@ -78,9 +82,9 @@ def rows(compared: Sequence[Compared], others: Sequence[Figure]) -> list[Row]:
 def _compared_row(pair: Compared) -> Row:
     return (
         f"round of {pair.ours.floats:,} floats",
-        f"{_seconds(pair.ours.seconds)} {_verdict(pair.ours.median, pair.target_seconds)}",
+        f"{spread(pair.ours.seconds)} {verdict(pair.ours.median, pair.target_seconds)}",
         f"{pair.target_seconds:g} s",
-        f"{_seconds(pair.stock.seconds)}; with evaluation {median(pair.stock.with_evaluation):.2f} s",
+        f"{spread(pair.stock.seconds)}; with evaluation {median(pair.stock.with_evaluation):.2f} s",
         "{:.0f}x; {:.0f}x".format(*pair.ratios),
     )
 
@@ -90,17 +94,17 @@ def _figure_row(figure: Figure) -> Row:
     measured = f"{figure.value:.3g} {figure.unit}{remark}"
     if figure.target is None:
         return (figure.name, measured, "", "", "")
-    verdict = _verdict(figure.value, figure.target)
-    return (figure.name, f"{measured} {verdict}", f"{figure.target:g} {figure.unit}", "", "")
+    judged = verdict(figure.value, figure.target)
+    return (figure.name, f"{measured} {judged}", f"{figure.target:g} {figure.unit}", "", "")
 
 
-def _seconds(seconds: Sequence[float]) -> str:
+def spread(seconds: Sequence[float]) -> str:
     """Median, range and number."""
     return f"{median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f}, n={len(seconds)})"
 
 
-def _verdict(value: float, target: float) -> str:
-    return "met" if value <= target else "MISSED"
+def verdict(value: float, target: float, *, at_least: bool = False) -> str:
+    return "met" if (value >= target if at_least else value <= target) else "MISSED"
 
 
 def circumstances(load: float) -> str:
@@ -125,7 +129,7 @@ def _cpu_model() -> str:
 
 
 def as_text(table: Sequence[Row]) -> str:
-    widths = [max(len(row[column]) for row in table) for column in range(len(_HEADINGS))]
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     return "\n".join(
         "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in table
     )
@@ -133,11 +137,14 @@ def as_text(table: Sequence[Row]) -> str:
 
 def as_markdown(table: Sequence[Row]) -> str:
     lines = [f"| {' | '.join(row)} |" for row in table]
-    return "\n".join([lines[0], f"|{'---|' * len(_HEADINGS)}", *lines[1:]])
+    return "\n".join([lines[0], f"|{'---|' * len(table[0])}", *lines[1:]])
 
 
-def replace_figures(document: Path, table: Sequence[Row], about: str) -> None:
-    """Between the document's two marks, and nothing outside them."""
-    before, _, rest = document.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    document.write_text(f"{before}{BEGIN}\n{as_markdown(table)}\n\n{about}\n{END}{after}")
+def replace_figures(document: Path, table: Sequence[Row], about: str, name: str = "figures") -> None:
+    """Between the document's two marks of that name, and nothing outside them."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, mark, rest = document.read_text().partition(begin)
+    _, closed, after = rest.partition(end)
+    if not mark or not closed:
+        raise NotFound(f"{document.name} has no marks '{name}'.")
+    document.write_text(f"{before}{begin}\n{as_markdown(table)}\n\n{about}\n{end}{after}")

@@ -6,16 +6,15 @@ import argparse
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
-import psutil
-
 from bench import environment
-from bench.federation import SITES, Jobs, new_federation
+from bench.federation import SITES, Jobs, Question, new_federation
 from bench.figures import Compared, Figure, Rounds, as_text, circumstances, replace_figures, rows
 from bench.footprint import Memory, largest, load_ext_seconds, memory_of
+from bench.running import processes, say
 from bench.stock_flower import StockFlower
 from synthema_core.cli.processes import Children
 
@@ -26,7 +25,6 @@ _SIZES = {1_000: (20, 3, 0.6), 1_000_000: (6, 3, 4.0)}
 _IDLE_TARGET_MIB, _LOAD_TARGET_SECONDS = 200.0, 1.0
 _SETTLE_SECONDS = 5.0
 _LOAD_TIMES = 5
-_PATIENCE_SECONDS = 10.0
 
 
 def main() -> None:
@@ -47,7 +45,7 @@ def main() -> None:
 
 def _measure(folder: Path) -> tuple[list[Compared], list[Figure]]:
     """One side after the other: they share this machine."""
-    _say(f"Loading the notebook's extension, {_LOAD_TIMES} times.")
+    say(f"Loading the notebook's extension, {_LOAD_TIMES} times.")
     loading = load_ext_seconds(_LOAD_TIMES)
     ours, others = _measure_ours(folder / "federation")
     stock = _measure_stock(folder / "stock")
@@ -59,8 +57,8 @@ def _measure(folder: Path) -> tuple[list[Compared], list[Figure]]:
 
 def _measure_ours(folder: Path) -> tuple[dict[int, Rounds], list[Figure]]:
     federation = new_federation(folder)
-    with _processes(federation.logs) as children:
-        _say(f"Starting a hub and {len(SITES)} datasites.")
+    with processes(federation.logs) as children:
+        say(f"Starting a hub and {len(SITES)} datasites.")
         began = time.monotonic()
         federation.start(SITES, children)
         started = time.monotonic() - began
@@ -77,8 +75,8 @@ def _measure_ours(folder: Path) -> tuple[dict[int, Rounds], list[Figure]]:
 
 
 def _our_rounds(jobs: Jobs, floats: int, rounds: int) -> Rounds:
-    _say(f"Ours: {rounds} rounds of {floats:,} floats.")
-    return jobs.measure(floats, rounds)
+    say(f"Ours: {rounds} rounds of {floats:,} floats.")
+    return jobs.measure(Question(floats, rounds))
 
 
 def _idle_memory(children: Children) -> dict[str, Memory]:
@@ -102,33 +100,16 @@ def _run_figures(measured: Mapping[int, Rounds]) -> list[Figure]:
 
 
 def _measure_stock(folder: Path) -> dict[int, Rounds]:
-    with _processes(folder / "logs") as children:
-        _say(f"Starting a stock SuperLink and {len(SITES)} stock SuperNodes.")
+    with processes(folder / "logs") as children:
+        say(f"Starting a stock SuperLink and {len(SITES)} stock SuperNodes.")
         stock = StockFlower(folder / "deployment", SITES, children)
         stock.start()
         return {floats: _stock_rounds(stock, floats, rounds) for floats, (_, rounds, _) in _SIZES.items()}
 
 
 def _stock_rounds(stock: StockFlower, floats: int, rounds: int) -> Rounds:
-    _say(f"Stock: {rounds} rounds of {floats:,} floats.")
+    say(f"Stock: {rounds} rounds of {floats:,} floats.")
     return stock.measure(floats, rounds)
-
-
-@contextmanager
-def _processes(logs: Path) -> Iterator[Children]:
-    """Children that take what they started with them; what is slow to follow is killed, by its id."""
-    with Children(logs) as children:
-        try:
-            yield children
-        finally:
-            everything = psutil.Process().children(recursive=True)
-            children.end()
-            for process in psutil.wait_procs(everything, _PATIENCE_SECONDS)[1]:
-                process.kill()
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from synthema_core.analyses import from_plan
 from synthema_core.analyses.base import Analysis
+from synthema_core.analyses.diffprivlib_model import DIFFPRIVLIB, DiffprivlibModel
 from synthema_core.charging import mechanism_of
 from synthema_core.code.questions import CodeQuestion, PerPatient
 from synthema_core.errors import InvalidPlan, Refused, SynthemaError
@@ -71,6 +72,8 @@ def admit(plan: Plan, facts: SiteFacts) -> Analysis:
     analysis = _analysis_of(plan, dataset.schema)
     if isinstance(analysis, CodeQuestion):
         _check_code(analysis, limits, dataset, facts)
+    if isinstance(analysis, DiffprivlibModel):
+        _check_epsilon(analysis.epsilon, limits)
     if plan.mode is Mode.EXACT:
         _check_exact(analysis, plan, limits, dataset)
     else:
@@ -114,10 +117,29 @@ def _check_limits(plan: Plan, limits: DatasetPolicy) -> None:
         raise Refused("This site does not take requests on this dataset from you.", rule="requesters")
     if limits.analyses and plan.analysis not in limits.analyses:
         raise Refused(f"This site does not offer '{plan.analysis}' on this dataset.", rule="analyses")
+    if plan.analysis == DIFFPRIVLIB and not limits.diffprivlib:
+        raise Refused(
+            "This site fits no models of diffprivlib on this dataset.", "Ask a built-in analysis.", rule="diffprivlib"
+        )
     if plan.output.min_patients < limits.min_patients:
         raise Refused("The Plan's min_patients is below this site's.", "Plan again.", rule="min_patients")
+    _check_sites(plan, limits)
+
+
+def _check_sites(plan: Plan, limits: DatasetPolicy) -> None:
+    """How many are in the sum, and how many of them may know their own noise."""
+    if plan.privacy is not None and len(plan.sites) == 1:  # nobody's insider, and nobody to hide among
+        if not limits.local:
+            raise Refused("This site answers no request that asks it alone.", "Ask more sites.", rule="local")
+        return
     if max(plan.output.min_sites, limits.min_sites) > len(plan.sites) or plan.output.min_sites < limits.min_sites:
         raise Refused("The Plan's sums would be over fewer sites than this site wants.", "Ask more.", rule="min_sites")
+    if plan.privacy is not None and plan.privacy.insiders < limits.insiders:
+        raise Refused(
+            f"The Plan allows for {plan.privacy.insiders} insiders, and this site wants {limits.insiders}.",
+            f"Use --insiders {limits.insiders}.",
+            rule="insiders",
+        )
 
 
 def _analysis_of(plan: Plan, schema: Schema) -> Analysis:
@@ -165,7 +187,7 @@ def _check_code(question: CodeQuestion, limits: DatasetPolicy, dataset: DatasetF
 
 
 def _check_exact(analysis: Analysis, plan: Plan, limits: DatasetPolicy, dataset: DatasetFacts) -> None:
-    if not limits.exact and not isinstance(analysis, CodeQuestion):  # code has its own rule
+    if not limits.exact and not isinstance(analysis, CodeQuestion | DiffprivlibModel):  # which have rules of their own
         raise Refused("This site allows no exact sums on this dataset.", "Ask a private analysis.", rule="exact")
     if dataset.patients < limits.min_patients:
         raise Refused("The dataset has too few patients for exact sums.", rule="min_patients")
@@ -199,13 +221,17 @@ def _check_private(analysis: Analysis, plan: Plan, limits: DatasetPolicy, budget
             f"Use --delta {budget.delta:g}.",
             rule="delta",
         )
-    if plan.privacy.epsilon > limits.epsilon_per_request:
+    _check_epsilon(plan.privacy.epsilon, limits)
+    try:
+        mechanism_of(plan, analysis)
+    except InvalidPlan as error:
+        raise Refused(error.message, error.hint, rule="noise") from None
+
+
+def _check_epsilon(epsilon: float, limits: DatasetPolicy) -> None:
+    if epsilon > limits.epsilon_per_request:
         raise Refused(
             f"The Plan's epsilon is above the {limits.epsilon_per_request:g} this site allows for one request.",
             f"Use --epsilon {limits.epsilon_per_request:g}.",
             rule="epsilon_per_request",
         )
-    try:
-        mechanism_of(plan, analysis)
-    except InvalidPlan as error:
-        raise Refused(error.message, error.hint, rule="noise") from None

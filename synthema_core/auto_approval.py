@@ -1,9 +1,10 @@
 """Which Plans a site's Policy may approve by itself. Pure; whatever it does not cover waits for a steward.
 
-Never code: nobody has read it. Never where the Policy wants two stewards: a site that wants four eyes for a yes has
-not given that yes to a rule, and one signature cannot stand for two people. Never for a site met for the first time:
-its key is trusted from then on, and a person should have compared it. Never a second exact question about a Dataset:
-the difference of two exact answers, over other patients, sites or another grid, can be an answer about one patient.
+Never code: nobody has read it. Never what needs a release decision: only people can make that. Never where the Policy
+wants two stewards: a site that wants four eyes for a yes has not given that yes to a rule, and one signature cannot
+stand for two people. Never for a site met for the first time: its key is trusted from then on, and a person should
+have compared it. Never a second exact question about a Dataset: the difference of two exact answers, over other
+patients, sites or another grid, can be an answer about one patient.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from synthema_core.analyses.base import Analysis
 from synthema_core.code.questions import CodeQuestion
 from synthema_core.plan import Plan
 from synthema_core.policy import DatasetPolicy
+from synthema_core.staged import is_staged
 
 
 def why_a_steward(
@@ -32,6 +34,8 @@ def why_a_steward(
     """
     if isinstance(analysis, CodeQuestion):
         return "It is code."
+    if is_staged(plan.analysis):
+        return "What it puts out needs a release decision."
     if plan.analysis not in limits.auto_approve:
         return "The policy does not approve this analysis by itself."
     if limits.stewards > 1:

@@ -23,3 +23,8 @@ def output_commitment(salt: bytes, content_sha256: str, plan_digest: str) -> str
 def block_key(salt: bytes) -> bytes:
     """The key by which a site's patients are put into blocks; the same for every Plan."""
     return hmac.digest(salt, b"synthema/blocks", hashlib.sha256)
+
+
+def bounding_key(salt: bytes) -> bytes:
+    """The key by which a site chooses among a patient's rows; the same for every Plan."""
+    return hmac.digest(salt, b"synthema/bounding", hashlib.sha256)

@@ -12,13 +12,12 @@ from synthema_core import moments
 from synthema_core.canonical import Json, canonical, digest
 from synthema_core.errors import InvalidPlan
 from synthema_core.secure_sum.layout import Layout
+from synthema_core.secure_sum.terms import MOST_SITES, SMALLEST_FEDERATION, Terms
 
 _SITE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 _LARGEST_BYTES = 1_000_000
 _CIRCUMSTANCES = frozenset({"requester", "purpose", "created_at", "expires_at", "max_runs", "supersedes"})
-SMALLEST_FEDERATION = 3
-"""With two sites, each knows the other's sum: it is the total less its own."""
 
 
 class Mode(StrEnum):
@@ -71,14 +70,14 @@ class OutputPolicy:
     min_patients
         Patients a site must have in the Cohort, and a group must have in the total, to be counted at all.
     min_sites
-        Sites a sum must be over.
+        Sites a sum must be over; 1 for what one site alone releases, with all its noise.
     """
 
     min_patients: int
     min_sites: int
 
     def __post_init__(self) -> None:
-        if self.min_patients < 1 or self.min_sites < SMALLEST_FEDERATION:
+        if self.min_patients < 1 or (self.min_sites < SMALLEST_FEDERATION and self.min_sites != 1):
             raise InvalidPlan(
                 f"A Plan needs min_patients of at least 1 and min_sites of at least {SMALLEST_FEDERATION}.",
                 "With two sites each would learn the other's sum.",
@@ -87,10 +86,17 @@ class OutputPolicy:
 
 @dataclass(frozen=True, slots=True)
 class PrivacyTarget:
-    """The declared cost: (epsilon, delta) for one patient at one site, add or remove, for this Plan's Release."""
+    """The declared cost: (epsilon, delta) for one patient at one site, add or remove, for this Plan's Release.
+
+    Parameters
+    ----------
+    insiders
+        So many sites may know or leave out their own noise, and the cost still holds for all others' patients.
+    """
 
     epsilon: float
     delta: float
+    insiders: int = 1
 
     def __post_init__(self) -> None:
         if not 0 < self.epsilon <= 100 or not 0 < self.delta < 0.01:
@@ -139,14 +145,7 @@ class Plan:
     supersedes: str = ""
 
     def __post_init__(self) -> None:
-        sites = [participant.site for participant in self.participants]
-        if len(set(sites)) != len(sites) or len({p.identity for p in self.participants}) != len(sites):
-            raise InvalidPlan("A Plan names each site and each identity key once.")
-        if len(sites) < self.output.min_sites:
-            raise InvalidPlan(
-                f"The Plan names {len(sites)} sites, and its sums must be over at least {self.output.min_sites}.",
-                "Ask more sites.",
-            )
+        self._check_sites()
         if (self.mode is Mode.PRIVATE) != (self.privacy is not None):
             raise InvalidPlan("A private Plan declares epsilon and delta; an exact one cannot.")
         if not _HEX64.fullmatch(self.engine) or not _HEX64.fullmatch(self.schema):
@@ -159,7 +158,25 @@ class Plan:
             raise InvalidPlan("An approval covers one run.", "Submit the Plan again for another run.")
         if len(canonical(self.to_dict())) > _LARGEST_BYTES:
             raise InvalidPlan(f"The Plan is larger than {_LARGEST_BYTES:,} bytes.")
-        self.layout.check_sum_fits(len(sites))
+        self.layout.check_sum_fits(len(self.participants))
+        _ = self.terms  # refuses insiders that the sites are too few for
+
+    def _check_sites(self) -> None:
+        sites = [participant.site for participant in self.participants]
+        if len(set(sites)) != len(sites) or len({p.identity for p in self.participants}) != len(sites):
+            raise InvalidPlan("A Plan names each site and each identity key once.")
+        if len(sites) < self.output.min_sites:
+            raise InvalidPlan(
+                f"The Plan names {len(sites)} sites, and its sums must be over at least {self.output.min_sites}.",
+                "Ask more sites.",
+            )
+        if (len(sites) == 1) != (self.output.min_sites == 1) or (len(sites) == 1 and self.mode is Mode.EXACT):
+            raise InvalidPlan(
+                "Only a private Plan can ask one site alone: there is no sum that would hide it.",
+                f"Ask at least {SMALLEST_FEDERATION} sites, or a private analysis of one.",
+            )
+        if len(sites) > MOST_SITES:
+            raise InvalidPlan(f"A Plan names at most {MOST_SITES} sites.", "Ask fewer at a time.")
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -168,6 +185,13 @@ class Plan:
     @property
     def identities(self) -> dict[str, str]:
         return {participant.site: participant.identity for participant in self.participants}
+
+    @property
+    def terms(self) -> Terms:
+        """How many sites a sum may do without, and how many may be insiders."""
+        if self.privacy is None:
+            return Terms.for_exact_sum(self.sites)
+        return Terms.for_noisy_sum(self.sites, self.output.min_sites, self.privacy.insiders)
 
     def participant(self, site: str) -> Participant:
         for participant in self.participants:

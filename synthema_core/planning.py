@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from synthema_core import moments
 from synthema_core.analyses import find
 from synthema_core.analyses.base import Analysis
+from synthema_core.analyses.diffprivlib_model import DIFFPRIVLIB
 from synthema_core.card import Card
-from synthema_core.charging import mechanism_of
+from synthema_core.charging import epsilon_for_standard_error, mechanism_of
 from synthema_core.errors import InvalidInput, InvalidPlan, NotFound
-from synthema_core.plan import SMALLEST_FEDERATION, Mode, OutputPolicy, Participant, Plan, PrivacyTarget
+from synthema_core.plan import Mode, OutputPolicy, Participant, Plan, PrivacyTarget
 from synthema_core.schemas import Schema
+from synthema_core.secure_sum.terms import SMALLEST_FEDERATION
 
 DEFAULT_EPSILON = 1.0
 DEFAULT_DELTA = 1e-6
+DEFAULT_INSIDERS = 1
 _VALID_DAYS = 30
 
 
@@ -61,6 +65,8 @@ def make_plan(
     now: datetime,
     epsilon: float | None = None,
     delta: float | None = None,
+    insiders: int | None = None,
+    standard_error: float | None = None,
     supersedes: str = "",
 ) -> Plan:
     """The Plan of that question to the sites of these Cards, under the strictest of their limits.
@@ -71,6 +77,11 @@ def make_plan(
         As typed: ``{"time": "survival_days", ...}``; see the analysis.
     epsilon, delta
         The cost of a private analysis; refused for an exact one.
+    insiders
+        So many sites may know or leave out their own noise (see `PrivacyTarget`).
+    standard_error
+        Instead of `epsilon`: the least is found for which the noise on a released number has this deviation, in its
+        own unit, with all sites there.
 
     Raises
     ------
@@ -78,6 +89,8 @@ def make_plan(
         One sentence and a hint.
     """
     kind = find(analysis)
+    if analysis == DIFFPRIVLIB and epsilon is not None:  # a part of its question: our noise has no part in it
+        options, epsilon = {**options, "epsilon": repr(epsilon)}, None
     question = kind.from_options(options, _schema_of(cards))
     return plan_of(
         question,
@@ -87,6 +100,8 @@ def make_plan(
         now=now,
         epsilon=epsilon,
         delta=delta,
+        insiders=insiders,
+        standard_error=standard_error,
         supersedes=supersedes,
     )
 
@@ -100,6 +115,8 @@ def plan_of(
     now: datetime,
     epsilon: float | None = None,
     delta: float | None = None,
+    insiders: int | None = None,
+    standard_error: float | None = None,
     supersedes: str = "",
 ) -> Plan:
     """The Plan that asks this question; else as `make_plan`."""
@@ -116,17 +133,17 @@ def plan_of(
         participants=tuple(
             Participant(card.site, card.identity, card.dataset, card.version, card.commitment) for card in cards
         ),
-        output=OutputPolicy(
-            min_patients=max(1, _strictest(cards, "min_patients")),
-            min_sites=max(SMALLEST_FEDERATION, _strictest(cards, "min_sites")),
-        ),
+        output=OutputPolicy(max(1, _strictest(cards, "min_patients")), _min_sites(kind, cards)),
         requester=requester,
         purpose=purpose,
         created_at=moments.spell(now),
         expires_at=moments.spell(now + timedelta(days=_VALID_DAYS)),
-        privacy=_privacy(kind, epsilon, delta),
+        privacy=_privacy(kind, epsilon, delta, insiders, standard_error, len(cards)),
         supersedes=supersedes,
     )
+    if plan.privacy is not None and standard_error is not None:
+        found = epsilon_for_standard_error(plan, plan.privacy.delta, question, standard_error)
+        plan = replace(plan, privacy=replace(plan.privacy, epsilon=found))
     mechanism_of(plan, question)  # a cost that no noise can keep is told before stewards are asked
     return plan
 
@@ -137,17 +154,45 @@ def capacity_of(cards: Sequence[Card]) -> int:
 
 
 def _schema_of(cards: Sequence[Card]) -> Schema:
-    if len(cards) < SMALLEST_FEDERATION:
-        raise InvalidPlan(
-            f"A secure sum needs at least {SMALLEST_FEDERATION} sites, and {len(cards)} were chosen.", "Ask more sites."
-        )
     _shared(cards, "schema", [card.schema.digest for card in cards])
     return cards[0].schema
 
 
-def _privacy(kind: type[Analysis], epsilon: float | None, delta: float | None) -> PrivacyTarget | None:
-    if kind.private:
-        return PrivacyTarget(DEFAULT_EPSILON if epsilon is None else epsilon, DEFAULT_DELTA if delta is None else delta)
-    if epsilon is not None or delta is not None:
-        raise InvalidInput(f"'{kind.name}' is exact: it has no epsilon.", "Leave --epsilon and --delta out.")
-    return None
+def _min_sites(kind: type[Analysis], cards: Sequence[Card]) -> int:
+    """A site that is asked alone needs no others to hide among: what it gives carries all its noise."""
+    if len(cards) == 1 and kind.private:
+        return 1
+    if len(cards) < SMALLEST_FEDERATION:
+        alone = ", or one alone" if kind.private else ""
+        raise InvalidPlan(
+            f"A secure sum needs at least {SMALLEST_FEDERATION} sites, and {len(cards)} were chosen.",
+            f"Ask more sites{alone}.",
+        )
+    return max(SMALLEST_FEDERATION, _strictest(cards, "min_sites"))
+
+
+def _privacy(
+    kind: type[Analysis],
+    epsilon: float | None,
+    delta: float | None,
+    insiders: int | None,
+    standard_error: float | None,
+    sites: int,
+) -> PrivacyTarget | None:
+    """The target as it was typed, completed; where a standard error was, its epsilon is still to be found."""
+    if not kind.private:
+        if any(part is not None for part in (epsilon, delta, insiders, standard_error)):
+            if kind.name == DIFFPRIVLIB:
+                hint = "Leave --delta, --insiders and --standard-error out."
+                raise InvalidInput(f"'{kind.name}' takes --epsilon alone: its noise is its own.", hint)
+            hint = "Leave --epsilon, --delta, --insiders and --standard-error out."
+            raise InvalidInput(f"'{kind.name}' is exact: it has no epsilon.", hint)
+        return None
+    if epsilon is not None and standard_error is not None:
+        raise InvalidInput("--epsilon and --standard-error both say how much noise there is.", "Give one of them.")
+    usual_insiders = DEFAULT_INSIDERS if sites > 1 else 0
+    return PrivacyTarget(
+        DEFAULT_EPSILON if epsilon is None else epsilon,
+        DEFAULT_DELTA if delta is None else delta,
+        usual_insiders if insiders is None else insiders,
+    )

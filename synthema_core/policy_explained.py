@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from synthema_core.policy import DatasetPolicy, Policy
+from synthema_core.ledger import Budget
+from synthema_core.policy import EVERYBODY, DatasetPolicy, Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +22,26 @@ def explain_policy(policy: Policy, dataset: str) -> list[Explained]:
     """All that holds for one Dataset, in the order of policy.toml; the Budget last."""
     limits, budget = policy.for_dataset(dataset), policy.budget(dataset)
     rules = [Explained(name, _typed(getattr(limits, name)), sentence(limits)) for name, sentence in _SENTENCES.items()]
-    spent = (
-        f"All private answers together, for ever, may cost a patient epsilon {budget.epsilon:g} at delta "
-        f"{budget.delta:g}; no request may declare a larger delta."
+    return [*rules, Explained("budget", _typed_budget(budget), _budget(policy, dataset))]
+
+
+def _typed_budget(budget: Budget) -> str:
+    own = f", own_delta {budget.own_delta:g}" if budget.own_delta else ""
+    return f"epsilon {budget.epsilon:g}, delta {budget.delta:g}{own}"
+
+
+def _budget(policy: Policy, dataset: str) -> str:
+    budget = policy.budget(dataset)
+    own = (
+        f" {budget.own_delta:g} of it is kept for mechanisms with a delta of their own."
+        if budget.own_delta
+        else " No mechanism with a delta of its own fits."
     )
-    return [*rules, Explained("budget", f"epsilon {budget.epsilon:g}, delta {budget.delta:g}", spent)]
+    return (
+        f"All private answers about the patients '{policy.patients_of(dataset)}' together may cost one of them epsilon "
+        f"{budget.epsilon:g} at delta {budget.delta:g}, until stewards renew it; no request may declare a larger delta."
+        f"{own} What is raised here takes effect with a renewal, what is lowered at once."
+    )
 
 
 def _typed(value: object) -> str:
@@ -75,6 +91,38 @@ def _auto_epsilon(limits: DatasetPolicy) -> str:
     return f"A private request that is approved without a steward costs at most epsilon {limits.auto_epsilon:g}."
 
 
+def _insiders(limits: DatasetPolicy) -> str:
+    if not limits.insiders:
+        return "A private request may count on every site to add its noise, and to forget it."
+    sites = (
+        "one site that knows or leaves out its noise"
+        if limits.insiders == 1
+        else f"{limits.insiders} sites that know or leave out their noise"
+    )
+    return f"The cost that a private request declares must hold even with {sites}."
+
+
+def _local(limits: DatasetPolicy) -> str:
+    if limits.local:
+        return "A private request may ask this site alone; its noise is then added here in full."
+    return "No request may ask this site alone."
+
+
+def _patients(limits: DatasetPolicy) -> str:
+    if limits.patients == EVERYBODY:
+        return "Its patients share one budget with those of all datasets that name no other patients."
+    return f"Its patients share one budget with those of all datasets that name the patients '{limits.patients}'."
+
+
+def _diffprivlib(limits: DatasetPolicy) -> str:
+    if limits.diffprivlib:
+        return (
+            "Models of diffprivlib may be asked for; each is charged, waits for a release decision, and carries no "
+            "guarantee of this platform's."
+        )
+    return "No model of diffprivlib may be asked for."
+
+
 def _code(limits: DatasetPolicy) -> str:
     if not limits.code:
         return "Researchers may send no code of their own."
@@ -88,7 +136,9 @@ _SENTENCES: Mapping[str, Callable[[DatasetPolicy], str]] = {
     "min_patients": lambda it: (
         f"With fewer than {it.min_patients} patients, here or in a group shown, there are no numbers."
     ),
-    "min_sites": lambda it: f"Every sum is over at least {it.min_sites} sites.",
+    "min_sites": lambda it: f"Every sum over several sites is over at least {it.min_sites}.",
+    "insiders": _insiders,
+    "local": _local,
     "exact": _exact,
     "exact_times": _exact_times,
     "min_time_step": lambda it: (
@@ -110,9 +160,14 @@ _SENTENCES: Mapping[str, Callable[[DatasetPolicy], str]] = {
         f"It takes {_people(it.stewards)} to approve a request, to release what code put out, and to share its log; "
         "one is enough to say no."
     ),
+    "patients": _patients,
     "epsilon_per_researcher": lambda it: (
-        f"All private answers to one researcher together cost at most epsilon {it.epsilon_per_researcher:g}, at the "
-        "budget's delta."
+        f"All private answers to one researcher about these patients together cost at most epsilon "
+        f"{it.epsilon_per_researcher:g}, at the budget's delta."
+    ),
+    "epsilon_per_purpose": lambda it: (
+        f"All private answers for one purpose, by its words, together cost at most epsilon {it.epsilon_per_purpose:g}; "
+        "a purpose in other words is another one, for a steward to notice."
     ),
     "auto_approve": _auto_approve,
     "auto_epsilon": _auto_epsilon,
@@ -122,4 +177,5 @@ _SENTENCES: Mapping[str, Callable[[DatasetPolicy], str]] = {
         "runs."
     ),
     "code_cpu_seconds": lambda it: f"One evaluation of code takes at most {it.code_cpu_seconds:g} CPU-seconds.",
+    "diffprivlib": _diffprivlib,
 }

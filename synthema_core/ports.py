@@ -8,8 +8,11 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from synthema_core.analyses.base import Rows
+from synthema_core.canonical import Json
 from synthema_core.journal import Draft, Entry, Head
 from synthema_core.secure_sum.layout import Floats, Ring
+from synthema_core.secure_sum.roster import Announcement
+from synthema_core.secure_sum.survivors import Survivors
 
 
 class Clock(Protocol):
@@ -30,6 +33,10 @@ class JournalReader(Protocol):
         ...
 
     def after(self, sequence: int, limit: int = 1000) -> Sequence[Entry]: ...
+
+    def grown(self, sequence: int, prefixes: Sequence[str]) -> Sequence[Entry]:
+        """The entries after `sequence` in streams that begin with one of `prefixes`, in order."""
+        ...
 
     def head(self) -> Head: ...
 
@@ -57,14 +64,35 @@ class RowStore(Protocol):
 
 
 class JobWorker(Protocol):
-    """The process that alone sees rows, contributions and mask keys of one Job at one site."""
+    """The process that alone sees rows, contributions and keys of one Job at one site: `secure_sum.Member`'s steps.
 
-    def announce(self) -> str:
-        """Make the Job's mask key; return its public half (hexadecimal)."""
+    Each may be asked for again in the same words, and gives the same answer, also in a process that was started anew.
+    """
+
+    def announce(self) -> Announcement:
+        """The Job's keys, for the site to sign."""
         ...
 
-    def answer(self, round_index: int, values: Floats, roster: Mapping[str, Any] | None) -> Ring:
-        """The masked Contribution to this Round; with the first one comes the roster of all sites' mask keys."""
+    def deal(self, roster: Mapping[str, Any]) -> Mapping[str, Json]:
+        """Take part under this Roster; the sealed shares of each other site."""
+        ...
+
+    def answer(
+        self,
+        round_index: int,
+        values: Floats,
+        roster: Mapping[str, Any] | None,
+        dealt: Mapping[str, Any] | None,
+    ) -> Ring:
+        """The masked Contribution to this Round; before the first one come the Roster and everybody's shares."""
+        ...
+
+    def choose(self, round_index: int, survivors: Sequence[str]) -> tuple[Survivors, bool]:
+        """Agree to these survivors and to no others; whether nobody is missing, and all may be revealed at once."""
+        ...
+
+    def reveal(self, round_index: int, signatures: Mapping[str, str]) -> Mapping[str, Json]:
+        """This site's shares, for the survivors it has agreed to and enough others have signed."""
         ...
 
     def close(self) -> None: ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from synthema_core.analyses import from_plan
-from synthema_core.analyses.base import Done, Sums
+from synthema_core.analyses.base import Done, Patients, Sums
 from synthema_core.analyses.conduct import conduct
 from synthema_core.mock import mock_rows
 from synthema_core.plan import Plan
@@ -23,9 +23,11 @@ def rehearse(plan: Plan, schema: Schema) -> tuple[Done, int]:
     """
     analysis = from_plan(plan.analysis, plan.parameters)
     mocks = [mock_rows(schema, _PATIENTS_PER_MOCK, seed) for seed, _ in enumerate(plan.participants)]
+    patients = [Patients(rows[schema.patient_id], b"of no patient") for rows in mocks]
 
     def ask(_round: int, values: Floats) -> Sums:
-        ring = sum(plan.layout.quantise(analysis.contribution(rows, values)) for rows in mocks)
+        contributions = map(analysis.contribution, mocks, [values] * len(mocks), patients)
+        ring = sum(map(plan.layout.quantise, contributions))
         return Sums(plan.layout.dequantise(ring), len(mocks), min_patients=plan.output.min_patients)  # type: ignore[arg-type]
 
     return conduct(analysis, ask)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from synthema_core.analyses.diffprivlib_model import DIFFPRIVLIB
 from synthema_core.canonical import Json, digest
 from synthema_core.code.shapes import AGGREGATE, PER_BLOCK, PER_PATIENT, shape_of
 from synthema_core.errors import IntegrityFailure
@@ -35,6 +36,8 @@ class Guarantee:
         Of this Release for one patient at one site; None where there is no formal guarantee.
     noise_standard_deviation
         Of each released number, in its own unit; None for exact sums, and for code, where it differs by output.
+    insiders
+        So many sites may know or have left out their own noise, and the rest still holds. None for exact sums.
     """
 
     kind: str
@@ -45,6 +48,7 @@ class Guarantee:
     noise_standard_deviation: float | None = None
     unit: str = UNIT
     neighbours: str = NEIGHBOURS
+    insiders: int | None = None
 
 
 def guarantee_of(plan: Plan, noise_standard_deviation: float | None, *, exact_before: bool) -> Guarantee:
@@ -62,6 +66,12 @@ def guarantee_of(plan: Plan, noise_standard_deviation: float | None, *, exact_be
             kind="released",
             statement="Released by decision of each site's stewards, who looked at its numbers: no formal guarantee.",
             mechanism="secure sum of staged outputs, without noise",
+        )
+    if plan.analysis == DIFFPRIVLIB:
+        return Guarantee(
+            kind="released",
+            statement="Released by decision of each site's stewards, who looked at its model: no formal guarantee.",
+            mechanism="mean of the sites' models, with what noise diffprivlib adds, by a secure sum of staged outputs",
         )
     if plan.mode is Mode.EXACT or plan.privacy is None:
         return Guarantee(
@@ -85,16 +95,36 @@ def guarantee_of(plan: Plan, noise_standard_deviation: float | None, *, exact_be
     return Guarantee(
         kind="private",
         statement=statement,
-        mechanism="discrete Gaussian noise, drawn in full at each site, inside the secure sum",
+        mechanism=_mechanism(plan),
         epsilon=plan.privacy.epsilon,
         delta=plan.privacy.delta,
         noise_standard_deviation=None if shape else noise_standard_deviation,
+        insiders=plan.terms.insiders,
     )
+
+
+def _mechanism(plan: Plan) -> str:
+    if len(plan.sites) == 1:
+        return "discrete Gaussian noise, drawn in full at the one site"
+    return "discrete Gaussian noise, a part of it drawn at each site, inside the secure sum"
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A result with its provenance."""
+    """A result with its provenance.
+
+    Parameters
+    ----------
+    sites
+        All that the Plan names.
+    missing
+        Why a site is not in the sum, or not in every Round's: empty where all took part to the end.
+    cumulative
+        Epsilon that all answers so far have cost a patient of each site, this one included, as the sites say; at the
+        delta of their own budgets. Empty for exact sums.
+    reused_from
+        The Release whose numbers these are, where the same question had been answered before; or empty.
+    """
 
     id: str
     request: str
@@ -112,6 +142,9 @@ class Release:
     rounds: int
     quantisation_error: float
     engine: str
+    missing: Mapping[str, str] = field(default_factory=dict)
+    cumulative: Mapping[str, float] = field(default_factory=dict)
+    reused_from: str = ""
     signature: str = ""
 
     def statement(self) -> dict[str, Json]:
@@ -127,6 +160,8 @@ class Release:
             "result": dict(self.result),
             "sites": list(self.sites),
             "datasets": list(self.datasets),
+            "missing": dict(self.missing),
+            "cumulative": dict(self.cumulative),
         }
 
     @classmethod
@@ -138,6 +173,9 @@ class Release:
                 "guarantee": Guarantee(**data["guarantee"]),
                 "sites": tuple(data["sites"]),
                 "datasets": tuple(data["datasets"]),
+                "missing": dict(data["missing"]),
+                "cumulative": dict(data["cumulative"]),
+                "reused_from": data["reused_from"],
             }
             return cls(**whole)
         except (TypeError, ValueError, KeyError):

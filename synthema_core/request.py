@@ -45,6 +45,7 @@ class Verb(StrEnum):
     WITHDRAW = "withdraw"
     EXPIRE = "expire"
     START = "start"
+    REUSE = "reuse"
     STAGE = "stage"
     HOLD = "hold"
     CLEAR = "clear"
@@ -68,6 +69,7 @@ _SERVERS = frozenset({Role.SITE, Role.HUB})
 _REVIEWERS = frozenset({Role.STEWARD, Role.SITE})  # SITE: by policy, signed by the site's key
 
 #: (from, verb): (to, who may). The only place where the life cycle is written down.
+#: `reuse` hands on the stored Release of a question that was answered before: nothing runs.
 #: From `staged` on is for code with a release decision: what each site computed waits there for its stewards. A site
 #: that is done may decide while others still compute; at the hub the Request is running then.
 LIFECYCLE: Mapping[tuple[Status, Verb], tuple[Status, frozenset[Role]]] = {
@@ -81,6 +83,7 @@ LIFECYCLE: Mapping[tuple[Status, Verb], tuple[Status, frozenset[Role]]] = {
     (Status.UNDER_REVIEW, Verb.REJECT): (Status.REJECTED, _SERVERS),
     (Status.APPROVED, Verb.REJECT): (Status.REJECTED, _SERVERS),  # at a site: another one rejected
     (Status.APPROVED, Verb.START): (Status.RUNNING, _SERVERS),
+    (Status.APPROVED, Verb.REUSE): (Status.RELEASED, _SERVERS),
     (Status.RUNNING, Verb.RELEASE): (Status.RELEASED, _SERVERS),
     (Status.RUNNING, Verb.STAGE): (Status.RUNNING, frozenset({Role.SITE})),
     (Status.RUNNING, Verb.HOLD): (Status.STAGED, _SERVERS),

@@ -41,6 +41,11 @@ class RequestRecord:
         return next((event for event in reversed(self.events) if event.verb is verb), None)
 
     @property
+    def released(self) -> Event | None:
+        """The fact that gave it a Release: its own Job's, or the stored one of a question answered before."""
+        return self.last(Verb.RELEASE) or self.last(Verb.REUSE)
+
+    @property
     def begun(self) -> Event | None:
         """The start of the last Job: of the sum, where code was run and staged before it."""
         return self.last(Verb.SUM) or self.last(Verb.START)

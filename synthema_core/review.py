@@ -15,6 +15,7 @@ from synthema_core.errors import IntegrityFailure, InvalidInput, NotPermitted
 from synthema_core.identity import sign, verify
 
 _DOMAIN = "review"
+_REQUIRED = ("stewards_needed", "answered_by")
 
 
 class Verdict(StrEnum):
@@ -32,6 +33,9 @@ class Review:
         How many stewards of the site must approve, this one included.
     without
         A condition of the approval: outputs of the Plan's code that this site will not contribute to.
+    answered_by
+        A condition of the approval: the Request here whose stored Release may be handed on, as it asked the same.
+        Then nothing may run. Empty where the approval is for a run.
     """
 
     request: str
@@ -44,6 +48,7 @@ class Review:
     expires_at: str
     stewards_needed: int = 1
     without: tuple[str, ...] = ()
+    answered_by: str = ""
     signature: str = ""
 
     def __post_init__(self) -> None:
@@ -66,7 +71,7 @@ class Review:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         try:
-            exact = {"verdict": Verdict(data["verdict"]), "stewards_needed": data["stewards_needed"]}
+            exact = {"verdict": Verdict(data["verdict"]), **{name: data[name] for name in _REQUIRED}}
             review = cls(**{**data, **exact, "without": tuple(data["without"])})
         except (TypeError, ValueError, KeyError, AttributeError, InvalidInput):
             raise IntegrityFailure("A Review cannot be read.") from None

@@ -14,7 +14,8 @@ from synthema_core.errors import InvalidSchema, NotFound
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 _FIELD_KEYS = frozenset({"name", "type", "title", "unit", "minimum", "maximum", "codes", "required"})
-_SCHEMA_KEYS = frozenset({"name", "title", "description", "patient_id", "fields"})
+_SCHEMA_KEYS = frozenset({"name", "title", "description", "patient_id", "rows_per_patient", "fields"})
+_MOST_ROWS_PER_PATIENT = 1000
 
 
 class Kind(StrEnum):
@@ -130,13 +131,23 @@ def _codes(data: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The fields of one Dataset; `patient_id` names the one that tells patients apart (one row a patient)."""
+    """The fields of one Dataset.
+
+    Parameters
+    ----------
+    patient_id
+        The field that tells patients apart.
+    rows_per_patient
+        So many rows (visits, samples) a patient may have, and no table with more is taken in. A public constant, from
+        which noise takes its scale.
+    """
 
     name: str
     fields: tuple[Field, ...]
     patient_id: str
     title: str = ""
     description: str = ""
+    rows_per_patient: int = 1
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -151,6 +162,10 @@ class Schema:
             )
         if self.field(self.patient_id).kind is not Kind.IDENTIFIER:
             raise InvalidSchema(f"The patient id '{self.patient_id}' must be of type identifier.")
+        if not self.field(self.patient_id).required:  # rows without one would count as one patient
+            raise InvalidSchema(f"The patient id '{self.patient_id}' cannot be left out.", "Make it required.")
+        if not 1 <= self.rows_per_patient <= _MOST_ROWS_PER_PATIENT:
+            raise InvalidSchema(f"A patient has 1 to {_MOST_ROWS_PER_PATIENT} rows.", "Usual is 1.")
 
     def field(self, name: str) -> Field:
         """The field of that name, or NotFound with the names there are."""
@@ -170,6 +185,7 @@ class Schema:
             "title": self.title,
             "description": self.description,
             "patient_id": self.patient_id,
+            "rows_per_patient": self.rows_per_patient,
             "fields": [field.to_dict() for field in self.fields],
         }
 
@@ -189,10 +205,14 @@ class Schema:
         fields = data["fields"]
         if not isinstance(fields, list) or not all(isinstance(field, Mapping) for field in fields):
             raise InvalidSchema("The schema's fields must be a list of mappings.")
+        rows_per_patient = data.get("rows_per_patient", 1)
+        if type(rows_per_patient) is not int:
+            raise InvalidSchema("The schema's rows_per_patient is not a whole number.", "Usual is 1.")
         return cls(
             name=str(data["name"]),
             fields=tuple(Field.from_dict(field) for field in fields),
             patient_id=str(data["patient_id"]),
             title=str(data.get("title") or ""),
             description=str(data.get("description") or ""),
+            rows_per_patient=rows_per_patient,
         )

@@ -68,6 +68,15 @@ class _Reader:
         )
         return [_entry(row) for row in rows]
 
+    def grown(self, sequence: int, prefixes: Sequence[str]) -> list[Entry]:
+        named = " OR ".join("substr(stream, 1, ?) = ?" for _ in prefixes)
+        parts = [part for prefix in prefixes for part in (len(prefix), prefix)]
+        rows = self._db.execute(
+            f"SELECT {_COLUMNS} FROM journal WHERE sequence > ? AND ({named}) ORDER BY sequence",  # noqa: S608
+            (sequence, *parts),
+        )
+        return [_entry(row) for row in rows]
+
     def head(self) -> Head:
         row = self._db.execute("SELECT sequence, digest FROM journal ORDER BY sequence DESC LIMIT 1").fetchone()
         return Head(*row) if row else Head()
@@ -173,6 +182,10 @@ class SqliteJournal:
     def after(self, sequence: int, limit: int = 1000) -> list[Entry]:
         with self._mapped_errors():
             return _Reader(self._connection).after(sequence, limit)
+
+    def grown(self, sequence: int, prefixes: Sequence[str]) -> list[Entry]:
+        with self._mapped_errors():
+            return _Reader(self._connection).grown(sequence, prefixes)
 
     def head(self) -> Head:
         with self._mapped_errors():

@@ -2,17 +2,27 @@
 
 Flower carries these; each zone's `federated/` turns them into Flower's records and back.
 
-==========  ===========================================  =====================================
-kind        body                                         array
-==========  ===========================================  =====================================
-open        job, request, plan_digest                    -
-announced   announcement                                 -
-round       job, round, roster (with the first round)    the Round's input, float64
-masked      job, round                                   the masked Contribution, uint64
-close       job                                          -
-closed      job                                          -
-refused     error (its wire form)                        -
-==========  ===========================================  =====================================
+==========  =====================================================  =====================================
+kind        body                                                   array
+==========  =====================================================  =====================================
+open        job, request, plan_digest                              -
+announced   job, announcement, spent                               -
+roster      job, roster                                            -
+dealt       job, sealed (by receiver)                              -
+round       job, round; roster and dealt (by sender) until a site  the Round's input, float64
+            has answered one
+masked      job, round                                             the masked Contribution, uint64
+unmask      job, round, survivors                                  -
+signed      job, round, signature                                  -
+certified   job, round, signatures                                 -
+revealed    job, round, shares                                     -
+close       job                                                    -
+closed      job                                                    -
+refused     error (its wire form)                                  -
+==========  =====================================================  =====================================
+
+`roster` to `dealt` and `unmask` to `revealed` are for Jobs whose Rounds can do without some sites; `signed` and
+`certified` for Rounds in which some are missing.
 """
 
 from __future__ import annotations
@@ -34,8 +44,14 @@ Array: TypeAlias = "NDArray[np.float64] | NDArray[np.uint64]"
 class Kind(StrEnum):
     OPEN = "open"
     ANNOUNCED = "announced"
+    ROSTER = "roster"
+    DEALT = "dealt"
     ROUND = "round"
     MASKED = "masked"
+    UNMASK = "unmask"
+    SIGNED = "signed"
+    CERTIFIED = "certified"
+    REVEALED = "revealed"
     CLOSE = "close"
     CLOSED = "closed"
     REFUSED = "refused"
@@ -60,6 +76,20 @@ class JobMessage:
         """The whole number at `key`, or IntegrityFailure."""
         value = self.body.get(key)
         if not isinstance(value, int) or isinstance(value, bool):
+            raise IntegrityFailure(f"A '{self.kind}' message lacks its '{key}'.")
+        return value
+
+    def mapping(self, key: str) -> Mapping[str, Any]:
+        """The object at `key`, or IntegrityFailure."""
+        value = self.body.get(key)
+        if not isinstance(value, Mapping):
+            raise IntegrityFailure(f"A '{self.kind}' message lacks its '{key}'.")
+        return value
+
+    def texts(self, key: str) -> list[str]:
+        """The strings at `key`, or IntegrityFailure."""
+        value = self.body.get(key)
+        if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
             raise IntegrityFailure(f"A '{self.kind}' message lacks its '{key}'.")
         return value
 

@@ -25,6 +25,7 @@ from synthema_core.errors import (
 from synthema_core.plan import Plan
 from synthema_core.release import Release
 from synthema_core.request import TERMINAL
+from synthema_kernel.budget import SiteBudget
 
 _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 _SILENCE_SECONDS = 45.0  # three of the service's heartbeats
@@ -118,6 +119,19 @@ class FederationClient:
     def log(self, identifier: str) -> list[View]:
         """What stewards shared of a Request's runs at their sites."""
         return list(self._get(f"requests/{_part(identifier)}/log"))
+
+    def budgets(self, dataset: str = "", purpose: str = "") -> list[SiteBudget]:
+        """Where the sites' Budgets stand, of one dataset or all; with the purpose's own sum, if one is given."""
+        path = f"budgets?dataset={_part(dataset)}&purpose={_part(purpose)}"
+        return [SiteBudget.from_dict(item) for item in self._get(path)]
+
+    def answer_to(self, question_digest: str) -> tuple[View, Release] | None:
+        """The caller's own newest answer to a question, with its Request's id and name; None if there is none."""
+        try:
+            found = self._get(f"answers/{_part(question_digest)}")
+        except NotFound:
+            return None
+        return {"id": found["request"], "name": found["name"]}, Release.from_dict(found["release"])
 
     def release(self, identifier: str) -> Release:
         """The Release of a Request. Raises NotFound while there is none."""

@@ -11,14 +11,15 @@ from synthema_kernel import shown
 from synthema_kernel.client import View
 from synthema_kernel.line import Line
 from synthema_kernel.progress import progress_line
-from synthema_kernel.question import COMMON, DRY_RUN, Question, common
+from synthema_kernel.provenance import answered_already
+from synthema_kernel.question import AGAIN, COMMON, COST, DRY_RUN, Question, common
 from synthema_kernel.session import Session
 
 if TYPE_CHECKING:
     from synthema_kernel.magics import Command
     from synthema_kernel.result import Result
 
-_CHANGEABLE = ("purpose", "sites", "epsilon", "delta", "name", DRY_RUN)
+_CHANGEABLE = ("purpose", "sites", *COST, "name", DRY_RUN, AGAIN)
 
 
 def sites(session: Session, line: Line) -> shown.Shown:
@@ -37,21 +38,45 @@ def plan(session: Session, line: Line) -> shown.Shown:
     return shown.plan(session.plan(question(line)))
 
 
-def run(session: Session, line: Line) -> shown.Shown:
-    return submit(session, question(line), dry_run=line.flag(DRY_RUN))
+def run(session: Session, line: Line) -> Any:
+    return submit(session, question(line), line)
 
 
-def submit(session: Session, asked: Question, *, dry_run: bool) -> shown.Shown:
-    """Plan and try a question; submit it unless it is only to be seen."""
+def submit(session: Session, asked: Question, line: Line) -> Any:
+    """Plan and try a question; submit it unless it is only to be seen, or was answered already."""
     rehearsed = session.plan(asked)
-    return shown.plan(rehearsed) if dry_run else shown.receipt(rehearsed, session.submit(rehearsed))
+    if line.flag(DRY_RUN):
+        return shown.plan(rehearsed)
+    stored = None if line.flag(AGAIN) else session.answer_to(rehearsed)
+    if stored is None:
+        return shown.receipt(rehearsed, session.submit(rehearsed))
+    from synthema_kernel.result import Result
+
+    return Result(stored, answered_already(stored))
 
 
-def remote(session: Session, line: Line, source: str) -> shown.Shown:
+def remote(session: Session, line: Line, source: str) -> Any:
     """A ``%%remote`` cell; helper modules lie in the notebook's folder."""
     from synthema_kernel.cell import read_cell
 
-    return submit(session, read_cell(line, source, Path.cwd()), dry_run=line.flag(DRY_RUN))
+    return submit(session, read_cell(line, source, Path.cwd()), line)
+
+
+def budget(session: Session, line: Line) -> Any:
+    line.allow("epsilon", "delta", "slider", words=1)
+    if line.flag("slider"):
+        from synthema_kernel.widgets.gauge import gauge
+
+        return gauge(session, line.word())
+    from synthema_core.planning import DEFAULT_DELTA
+    from synthema_kernel.budget import outlook_of
+
+    known, epsilon, delta = session.budgets(line.word()), line.number("epsilon"), line.number("delta")
+    if epsilon is None and delta is not None:
+        raise InvalidInput("--delta alone says no cost.", "For example --epsilon 1 --delta 1e-6.")
+    if epsilon is None:
+        return shown.budgets(known)
+    return shown.outlook(outlook_of(known, session.client.me(), epsilon, delta or DEFAULT_DELTA), epsilon)
 
 
 def status(session: Session, line: Line) -> shown.Shown:
@@ -92,12 +117,12 @@ def diff(session: Session, line: Line) -> shown.Shown:
     return shown.compared(old, new, (other or "what it supersedes", name))
 
 
-def resubmit(session: Session, line: Line) -> shown.Shown:
+def resubmit(session: Session, line: Line) -> Any:
     line.allow(*_CHANGEABLE, words=1)
     from synthema_kernel.again import ask_again
 
     view = session.request(_request_named(line))
-    return submit(session, ask_again(line, view, session.client.plan(view["id"])), dry_run=line.flag(DRY_RUN))
+    return submit(session, ask_again(line, view, session.client.plan(view["id"])), line)
 
 
 def answer(session: Session, line: Line) -> shown.Shown:
@@ -124,6 +149,7 @@ COMMANDS: Mapping[str, Command] = {
     "catalogue": catalogue,
     "plan": plan,
     "run": run,
+    "budget": budget,
     "status": status,
     "follow": follow,
     "result": result,

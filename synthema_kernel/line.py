@@ -103,12 +103,14 @@ class Line:
             raise InvalidInput(f"--{name} takes no value.", f"Leave '{self.options[name]}' out.")
         return name in self.options
 
-    def whole(self, name: str) -> int | None:
-        """A whole number above 0, or None where the option is not given."""
-        value = self.number(name)
-        if value is not None and value % 1:
-            raise InvalidInput(f"--{name} takes a whole number.", f"For example --{name} 20.")
-        return None if value is None else int(value)
+    def whole(self, name: str, least: int = 1, usual: int = 20) -> int | None:
+        """A whole number from `least` on, or None where the option is not given."""
+        if name not in self.options:
+            return None
+        value = _number(self.options[name])
+        if value is None or value % 1 or value < least:
+            raise InvalidInput(f"--{name} takes a whole number from {least} on.", f"For example --{name} {usual}.")
+        return int(value)
 
     def number(self, name: str) -> float | None:
         """A number above 0, or None where the option is not given."""

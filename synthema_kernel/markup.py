@@ -5,6 +5,7 @@ Styles are inline and take the page's own colours, so that tables read well in l
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -114,6 +115,12 @@ def moment(text: Any) -> str:
 def number(value: float | None, digits: int = 3) -> str:
     """A number with that many decimals, or a dash where there is none."""
     return "–" if value is None else f"{value:.{digits}f}"
+
+
+def significant(value: float | None, uncertainty: float) -> str:
+    """A number with as many decimals as show a hundredth of its uncertainty."""
+    finest = abs(uncertainty) or abs(value or 1.0) or 1.0
+    return number(value, min(12, max(0, 1 - math.floor(math.log10(finest)))))
 
 
 def p_value(value: float | None) -> str:

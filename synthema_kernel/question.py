@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from synthema_core.analyses.base import Analysis
     from synthema_core.card import Card
 
-DRY_RUN = "dry-run"
-COMMON = ("dataset", "sites", "purpose", "epsilon", "delta", "name", "supersedes", DRY_RUN)
+DRY_RUN, AGAIN = "dry-run", "again"
+COST = ("epsilon", "delta", "insiders", "standard-error")
+COMMON = ("dataset", "sites", "purpose", *COST, "name", "supersedes", DRY_RUN, AGAIN)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 
@@ -33,6 +34,8 @@ class Question:
         The sites to ask; empty for all that offer the dataset.
     epsilon, delta
         The cost of a private question; None for its defaults.
+    insiders, standard_error
+        Sites that may know their own noise; and the noise that is wanted, instead of `epsilon`. None: see `plan_of`.
     name
         What to call the Request; empty for ``ANALYSIS-DATASET``.
     supersedes
@@ -48,6 +51,8 @@ class Question:
     sites: tuple[str, ...] = ()
     epsilon: float | None = None
     delta: float | None = None
+    insiders: int | None = None
+    standard_error: float | None = None
     name: str = ""
     supersedes: str = ""
     ask: Callable[[Sequence[Card]], Analysis] | None = None
@@ -69,10 +74,19 @@ def common(line: Line) -> dict[str, Any]:
         "dataset": line.required("dataset", "NAME"),
         "purpose": line.required("purpose", '"a sentence for the data owners"'),
         "sites": line.names("sites"),
-        "epsilon": line.number("epsilon"),
-        "delta": line.number("delta"),
+        **cost(line),
         "name": given(line, "name"),
         "supersedes": given(line, "supersedes"),
+    }
+
+
+def cost(line: Line) -> dict[str, Any]:
+    """What is typed of the privacy cost; None where nothing is."""
+    return {
+        "epsilon": line.number("epsilon"),
+        "delta": line.number("delta"),
+        "insiders": line.whole("insiders", least=0, usual=1),
+        "standard_error": line.number("standard-error"),
     }
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from synthema_core.errors import NotFound
 from synthema_core.release import Release
-from synthema_kernel import markup, outcome, result_tables
-from synthema_kernel.figures import code, forest, histogram, kaplan_meier
+from synthema_kernel import markup, model_tables, outcome, provenance, result_tables
+from synthema_kernel.figures import code, forest, histogram, kaplan_meier, mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,9 +31,11 @@ _KINDS: Mapping[str, _Kind] = {
     "kaplan-meier": _Kind(kaplan_meier.draw, result_tables.kaplan_meier, result_tables.kaplan_meier_records),
     "cox": _Kind(forest.draw, result_tables.cox, result_tables.cox_records),
     "histogram": _Kind(histogram.draw, result_tables.histogram, result_tables.histogram_records),
+    "mean": _Kind(mean.draw, result_tables.mean, result_tables.mean_records),
     "code-per-patient": _OF_CODE,
     "code-per-block": _OF_CODE,
     "code-aggregate": _OF_CODE,
+    "diffprivlib": _Kind(code.draw, model_tables.tables, model_tables.records),
 }
 
 
@@ -45,6 +47,8 @@ class Result:
     ----------
     release
         The Release as the hub signed it.
+    said
+        A sentence above it; empty for none.
 
     Raises
     ------
@@ -53,6 +57,7 @@ class Result:
     """
 
     release: Release
+    said: str = ""
 
     @property
     def values(self) -> Mapping[str, Any]:
@@ -89,40 +94,19 @@ class Result:
     def to_svg(self) -> str:
         """The picture as the text of an SVG file, with its guarantee and its provenance under it."""
         told = {**self.values, "purpose": self.release.purpose}
-        return self._kind.draw(told, [self.release.guarantee.statement, self._origin()])
-
-    def _origin(self) -> str:
-        release = self.release
-        return (
-            f"Sites: {', '.join(release.sites)}. Plan {markup.short(release.plan_digest)}, "
-            f"released {markup.moment(release.released_at)}."
-        )
-
-    def _provenance(self) -> markup.Table:
-        release = self.release
-        guarantee = release.guarantee
-        noise = None if self._kind is _OF_CODE else guarantee.noise_standard_deviation  # code: each output has its own
-        rows = [
-            ("Guarantee", guarantee.statement),
-            ("Mechanism", guarantee.mechanism),
-            *([("Noise", f"standard deviation {noise:.4g} in each released number")] if noise else []),
-            ("Purpose", release.purpose),
-            ("Asked by", release.requester),
-            ("Sites", ", ".join(release.sites)),
-            ("Datasets", ", ".join(release.datasets)),
-            ("Released", markup.moment(release.released_at)),
-            ("Job", f"{release.rounds} round{'' if release.rounds == 1 else 's'} in {release.seconds:g} seconds"),
-            ("Rounding", f"fixed point, largest error of a sum {release.quantisation_error:.1e}"),
-            ("Plan", release.plan_digest),
-            ("Release", release.id),
-        ]
-        return markup.Table(("Provenance", ""), rows)
+        return self._kind.draw(told, provenance.lines(self.release))
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        svg, tables, provenance = self.to_svg(), self._kind.tables(self.values), self._provenance()
-        html = markup.block(svg, *(table.html() for table in tables), provenance.html())
+        release, svg = self.release, self.to_svg()
+        tables = [
+            *self._kind.tables(self.values),
+            provenance.protection(release, noise_differs=self._kind is _OF_CODE),
+            provenance.provenance(release),
+        ]
+        said = [self.said] if self.said else []
+        html = markup.block(*map(markup.paragraph, said), svg, *(table.html() for table in tables))
         text = "\n\n".join(
-            [markup.printable(str(self.values["title"])), *(table.text() for table in tables), provenance.text()]
+            [*map(markup.printable, [*said, str(self.values["title"])]), *(table.text() for table in tables)]
         )
         return {"text/html": html, "image/svg+xml": svg, "text/plain": text}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from synthema_core.release import Release
     from synthema_core.sandbox.port import Backend
     from synthema_core.schemas import Schema
+    from synthema_kernel.budget import SiteBudget, SiteOutlook
     from synthema_kernel.evidence import Evidence
 
 
@@ -41,6 +42,8 @@ class Rehearsed:
         Of code: findings, and its trial in the sandbox instead of Rounds.
     before
         The Plan it supersedes.
+    leaves
+        What a private one would leave of each site's Budget.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Rehearsed:
     failure: SynthemaError | None = None
     evidence: Evidence | None = None
     before: Plan | None = None
+    leaves: Sequence[SiteOutlook] = ()
 
 
 def _now() -> datetime:
@@ -112,6 +116,8 @@ class Session:
             "now": self._clock(),
             "epsilon": question.epsilon,
             "delta": question.delta,
+            "insiders": question.insiders,
+            "standard_error": question.standard_error,
             "supersedes": before.digest if before else "",
         }
         plan = (
@@ -119,7 +125,23 @@ class Session:
             if question.ask
             else make_plan(question.analysis, question.options, cards, **terms)
         )
-        return replace(self._tried(question.request_name, plan, cards[0].schema), before=before)
+        tried = self._tried(question.request_name, plan, cards[0].schema)
+        return replace(tried, before=before, leaves=self._leaves(plan, cards))
+
+    def _leaves(self, plan: Plan, cards: Sequence[Card]) -> Sequence[SiteOutlook]:
+        """What a private Plan would leave of each site's Budget."""
+        if plan.privacy is None:
+            return ()
+        from synthema_kernel.budget import outlooks
+
+        return outlooks(plan, self.client.budgets(plan.participants[0].dataset, plan.purpose), cards)
+
+    def budgets(self, dataset: str = "") -> list[SiteBudget]:
+        """Where the Budgets stand, of one dataset (NotFound, if no site has told one) or of all."""
+        found = self.client.budgets(dataset)
+        if dataset and not found:
+            raise NotFound(f"No site has told a budget of a dataset '{dataset}'.", "See `%fed catalogue`.")
+        return found
 
     def _tried(self, name: str, plan: Plan, schema: Schema) -> Rehearsed:
         from synthema_core.analyses import from_plan
@@ -142,6 +164,15 @@ class Session:
         view = self.client.submit(rehearsed.plan, rehearsed.name)
         self._last = self._requests[rehearsed.name] = str(view["id"])
         return view
+
+    def answer_to(self, rehearsed: Rehearsed) -> Release | None:
+        """The stored answer to the question, if the caller has one; its Request becomes the last one of that name."""
+        found = self.client.answer_to(rehearsed.plan.question_digest)
+        if found is None:
+            return None
+        view, release = found
+        self._last = self._requests[rehearsed.name] = str(view["id"])
+        return release
 
     def plan_named(self, name: str = "") -> Plan:
         """The Plan of a Request: all that reviewers see, with its code."""

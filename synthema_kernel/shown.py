@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from synthema_core.card import Card
 from synthema_core.plan import Plan
 from synthema_core.schemas import Field, Kind
-from synthema_kernel import markup
+from synthema_kernel import markup, shown_budget
+from synthema_kernel.budget import SiteBudget, SiteOutlook
 from synthema_kernel.client import View
 from synthema_kernel.evidence import Evidence
 from synthema_kernel.listing import listed
 from synthema_kernel.markup import Part, Table
 from synthema_kernel.progress import spoken, standing, unanswered
 from synthema_kernel.session import Rehearsed
+
+if TYPE_CHECKING:
+    from synthema_core.analyses.base import Analysis
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +96,12 @@ def dataset(cards: Sequence[Card]) -> Shown:
             Table(("Column", "Meaning", "Type", "Unit", "Values"), columns),
             Table(("Site", "Version", *(name.replace("_", " ") for name in limits)), policies, "Limits of the sites"),
         ],
-        [schema.description] if schema.description else [],
+        [*([schema.description] if schema.description else []), _rows_of_a_patient(schema.rows_per_patient)],
     )
+
+
+def _rows_of_a_patient(most: int) -> str:
+    return "Each patient has one row." if most == 1 else f"A patient may have up to {most} rows."
 
 
 def _values(field: Field) -> str:
@@ -179,6 +187,7 @@ def _next_steps(view: View) -> list[str]:
         *([f'Answer: %fed answer {name} "..."'] if unanswered(view) else []),
         *([f"{failure['message']} {failure['hint']}"] if failure else []),
         *([f"A steward shared a log: %fed logs {name}"] if view.get("logs") else []),
+        *([f"Its answer is that of release {stored}: nothing ran."] if (stored := view.get("reused_from")) else []),
     ]
 
 
@@ -190,7 +199,24 @@ def logs(name: str, shared: Sequence[Mapping[str, Any]]) -> Shown:
 
 def plan(rehearsed: Rehearsed) -> Shown:
     """A Plan before it is submitted: what is asked, of whom, at which cost, and how the trial went."""
-    return Shown(rehearsed.name, [*asked(rehearsed), *changes(rehearsed)], [trial(rehearsed), "Nothing was submitted."])
+    parts = [*asked(rehearsed), *shown_budget.outlook(rehearsed.leaves), *changes(rehearsed)]
+    said = [trial(rehearsed), *shown_budget.refusals(rehearsed.leaves), "Nothing was submitted."]
+    return Shown(rehearsed.name, parts, said)
+
+
+def budgets(known: Sequence[SiteBudget]) -> Shown:
+    """What ``%fed budget`` answers."""
+    if not known:
+        return Shown("Privacy budgets", [], ["No site has told a budget yet."])
+    said = "What one request would leave: %fed budget DATASET --epsilon 1, or any question with --dry-run."
+    return Shown("Privacy budgets", shown_budget.budgets(known), [said])
+
+
+def outlook(planned: Sequence[SiteOutlook], epsilon: float) -> Shown:
+    """What ``%fed budget --epsilon`` answers."""
+    parts = [*shown_budget.outlook_bars(planned), *shown_budget.outlook(planned)]
+    title = f"With one request of epsilon {epsilon:g} more"
+    return Shown(title, parts, shown_budget.refusals(planned) or ["Every site has room."] if planned else [])
 
 
 def asked(rehearsed: Rehearsed) -> list[Part]:
@@ -200,19 +226,34 @@ def asked(rehearsed: Rehearsed) -> list[Part]:
         from synthema_kernel import shown_code
 
         return [Table(("Plan", ""), shown_code.facts(plan, evidence.question)), *shown_code.parts(plan, evidence)]
-    cost = f"epsilon {plan.privacy.epsilon:g}, delta {plan.privacy.delta:g}" if plan.privacy else "exact: no noise"
+    from synthema_core.analyses import from_plan
+    from synthema_kernel.noise import noise_told
+
+    question = from_plan(plan.analysis, plan.parameters)
+    noise = noise_told(plan, question)
     rows = [
         ("Analysis", plan.analysis),
         ("Purpose", plan.purpose),
         ("Sites", ", ".join(plan.sites)),
         ("Datasets", ", ".join(sorted({f"{p.dataset} (version {p.version})" for p in plan.participants}))),
-        ("Privacy", cost),
+        ("Privacy", _cost(plan, question)),
+        *([("Noise", noise)] if noise else []),
         ("Limits", f"at least {plan.output.min_patients} patients and {plan.output.min_sites} sites"),
         ("Sum of each round", f"{plan.layout.length:,} numbers"),
         ("Expires", markup.moment(plan.expires_at)),
         ("Digest", plan.digest),
     ]
     return [Table(("Plan", ""), rows)]
+
+
+def _cost(plan: Plan, question: Analysis) -> str:
+    if plan.privacy is not None:
+        return f"epsilon {plan.privacy.epsilon:g}, delta {plan.privacy.delta:g}"
+    from synthema_core.analyses.diffprivlib_model import NO_GUARANTEE, DiffprivlibModel
+
+    if isinstance(question, DiffprivlibModel):
+        return f"nominal epsilon {question.epsilon:g}; a steward of every site looks first. {NO_GUARANTEE}"
+    return "exact: no noise"
 
 
 def changes(rehearsed: Rehearsed) -> list[Part]:
@@ -262,6 +303,7 @@ def receipt(rehearsed: Rehearsed, view: View) -> Shown:
         [*parts, *changes(rehearsed)],
         [
             trial(rehearsed),
+            *shown_budget.refusals(rehearsed.leaves),
             "Nothing runs before every site has approved it.",
             f"Request {view['id']}, Plan {rehearsed.plan.digest}",
             f"Watch it: %fed follow {name}   Then: %fed result {name}",

@@ -24,6 +24,7 @@ from synthema_kernel.evidence import Evidence
 from synthema_kernel.figures.canvas import plain
 from synthema_kernel.listing import listed
 from synthema_kernel.markup import BAD, GOOD, MONOSPACE, WARNING, Part, Table, printable
+from synthema_kernel.noise import noise_told
 
 _COLOURS = {Severity.DANGER: BAD, Severity.LOOK: WARNING, Severity.NOTE: "#57606a"}
 _WORDS = {Severity.DANGER: "danger", Severity.LOOK: "look", Severity.NOTE: "note"}
@@ -50,6 +51,7 @@ def facts(plan: Plan, question: AnyShape) -> list[tuple[str, str]]:
         ("Columns", ", ".join(question.columns_read)),
         ("Time", _time(question)),
         ("Privacy", _privacy(plan, question)),
+        *([("Noise", noise)] if (noise := noise_told(plan, question)) else []),
         ("Limits", f"at least {plan.output.min_patients} patients and {plan.output.min_sites} sites"),
         ("Expires", markup.moment(plan.expires_at)),
         ("Digest", plan.digest),
@@ -118,7 +120,7 @@ def noise_reach(plan: Plan, question: AnyShape) -> Mapping[str, float]:
         return {}
     sites = len(plan.sites)
     nothing = {output.name: np.zeros(output.length) for output in question.outputs.outputs}
-    result: Any = question.advance(None, Sums(nothing, sites, mechanism.variance * sites)).result
+    result: Any = question.advance(None, Sums(nothing, sites, mechanism.sum_variance(sites))).result
     per = result["evaluations"] or 1
     return {output["name"]: output["reach"] / per for output in result["outputs"]}
 

@@ -18,6 +18,23 @@ settings.register_profile("shared machine", deadline=None, suppress_health_check
 settings.load_profile("shared machine")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--federation", choices=("only", "without"), help="only tests marked `federation`, or all but those"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """An option beside -m, so that who runs the tests still has that one."""
+    wanted = config.getoption("--federation")
+    if wanted:
+        divided: dict[bool, list[pytest.Item]] = {True: [], False: []}
+        for item in items:
+            divided[(item.get_closest_marker("federation") is not None) == (wanted == "only")].append(item)
+        items[:] = divided[True]
+        config.hook.pytest_deselected(items=divided[False])
+
+
 @pytest.fixture(scope="session")
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The four hospitals of the demonstration. Tests that kill something start their own."""

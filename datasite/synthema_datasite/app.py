@@ -58,7 +58,8 @@ def serve(settings: Settings) -> None:
     page = f"{scheme}://{settings.host}:{listener.getsockname()[1]}/"
 
     def start_worker(claim: Claim) -> WorkerProcess:
-        return WorkerProcess(claim, state.name, state.folder / claim.dataset.path, state.salt(), sandbox)
+        rows, folder = state.folder / claim.dataset.path, state.job_folder(claim.job)
+        return WorkerProcess(claim, state.name, rows, state.salt(), folder, sandbox)
 
     def begin_run(request: str, job: str) -> None:
         runs.begin(request, job)

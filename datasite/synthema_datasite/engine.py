@@ -18,6 +18,7 @@ _PACKAGES = ("synthema_core", "synthema_datasite")
 _ANALYSES = "synthema.analyses"
 _LIBRARIES = (
     "cryptography",
+    "diffprivlib",
     "duckdb",
     "numpy",
     "opendp",

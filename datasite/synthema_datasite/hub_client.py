@@ -74,6 +74,10 @@ class HubClient:
     def announce(self, cards: list[Json], stewards: Mapping[str, str], page: str) -> None:
         self._call("POST", "/sites/announce", {"cards": cards, "stewards": dict(stewards), "page": page})
 
+    def budgets(self, budgets: list[Json]) -> None:
+        """Where this site's Budgets stand, in the place of what was told before."""
+        self._call("POST", "/sites/budgets", {"budgets": budgets})
+
     def feed(self, after: int, seconds: float) -> dict[str, Any]:
         """{"facts", "next"}: what the hub says happened to Requests that name this site; waits up to `seconds`."""
         return self._call("GET", f"/sites/feed?after={after}&seconds={seconds:g}", timeout=seconds + _TIMEOUT_SECONDS)

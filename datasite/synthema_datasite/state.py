@@ -104,6 +104,14 @@ class SiteState:
         return self.folder / "staged" / hashlib.sha256(request.encode()).hexdigest()[:32]  # the hub chose the id
 
     @property
+    def jobs_folder(self) -> Path:
+        """Of what must survive a restart in the midst of a Job."""
+        return self.folder / "jobs"
+
+    def job_folder(self, job: str) -> Path:
+        return self.jobs_folder / hashlib.sha256(job.encode()).hexdigest()[:32]  # the hub chose the id
+
+    @property
     def ca_path(self) -> Path:
         return self.folder / "hub-ca.pem"
 

@@ -1,4 +1,4 @@
-/* Built from extensions/views by "npm run build"; do not edit. sources-sha256: 37d177427bd1193eeb896de0547b9efd0f6724632fc7471eb81ce4ad564d9dc7 */
+/* Built from extensions/views by "npm run build"; do not edit. sources-sha256: d37f12452008ae80eb95b5a0168274e57fdfeb0ef0d492e18d9852c0e541d94d */
 
 // src/host.ts
 function element(tag, kind, content = [], data = {}) {

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
 import { build } from "esbuild";
 
-const views = ["tracker"];
+const views = ["gauge", "tracker"];
 const sources = readdirSync("src").sort().map((name) => `src/${name}`);
 
 const hash = createHash("sha256");

@@ -61,6 +61,10 @@ class HubState:
         return ensure(self.folder / "certificates", ())
 
     @property
+    def budgets_folder(self) -> Path:
+        return self.folder / "budgets"
+
+    @property
     def flower_folder(self) -> Path:
         return self.folder / "flower"
 

@@ -6,21 +6,45 @@ An instance holds the parameters of one question. The site calls `contribution`,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self, TypeAlias
 
+import numpy as np
 from numpy.typing import NDArray
 
 from synthema_core.canonical import Json
 from synthema_core.schemas import Schema
-from synthema_core.secure_sum.layout import Floats, Layout
+from synthema_core.secure_sum.layout import Block, Floats, Layout
 
 Rows: TypeAlias = Mapping[str, NDArray[Any]]
 """Columns by name, each (n,).
 
 Numbers and booleans are float64 with NaN for missing; categories are codes (str, '' for missing).
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Patients:
+    """Who each row is about: what private analyses need to bound what one patient adds.
+
+    Parameters
+    ----------
+    ids
+        (n,) str: the patient of each row.
+    key
+        A secret of the site's, by which it chooses among the rows of a patient who has more than a Plan uses.
+    """
+
+    ids: NDArray[np.object_]
+    key: bytes
+
+    @classmethod
+    def one_a_row(cls, rows: Rows) -> Self:
+        """As where no patient has a second row; then nothing is chosen, and no key is needed."""
+        length = len(next(iter(rows.values())))
+        return cls(np.array([str(place) for place in range(length)], dtype=object), b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +69,13 @@ class Sums:
     blocks: Mapping[str, Floats]
     sites: int
     noise_variance: float = 0.0
-    """Of each value of the sum, in squared units; 0 for exact analyses."""
+    """Of each value of the sum, in squared ring steps, whatever its block; 0 for exact analyses."""
     min_patients: int = 0
     """Groups of fewer patients over all sites are named in the result but get no numbers."""
+
+    def deviation(self, block: Block) -> float:
+        """Standard deviation of the noise in each value of that block, in the block's own unit."""
+        return math.ldexp(math.sqrt(self.noise_variance), -block.fractional_bits)
 
 
 class Analysis(Protocol):
@@ -90,6 +118,13 @@ class Analysis(Protocol):
         """L2 norm, in ring steps, by which one patient can change a contribution. Meaningful if `private`."""
         ...
 
+    def steps_per_unit(self, sites: int) -> float | None:
+        """How many ring steps of a sum over so many sites make 1 in the released numbers, where those have least.
+
+        None where they are no plain sums, so that their noise depends on what comes out; and where there is none.
+        """
+        ...
+
     @property
     def exact_times(self) -> bool:
         """Whether times leave the sites uncoarsened; only where a site's Policy allows it."""
@@ -115,8 +150,12 @@ class Analysis(Protocol):
         """At a site: refuse an iterate outside the declared bounds, whoever sent it."""
         ...
 
-    def contribution(self, rows: Rows, values: Floats) -> Floats:
-        """What these rows add to the sum, (layout.length,), for the Round's input `values`."""
+    def contribution(self, rows: Rows, values: Floats, patients: Patients, /) -> Floats:
+        """What these rows add to the sum, (layout.length,), for the Round's input `values`.
+
+        Private analyses bound what each of the `patients` adds (see `privacy.bounding`). For exact ones, which refuse
+        schemas with several rows a patient, a row is a patient.
+        """
         ...
 
     def advance(self, memory: Any, sums: Sums) -> Next | Done: ...

@@ -105,6 +105,16 @@ def complete(rows: Rows, columns: Iterable[str]) -> NDArray[np.bool_]:
     return cohort
 
 
+def check_one_row_each(schema: Schema, analysis: str) -> None:
+    """Refuse what an analysis that counts rows as patients would count wrongly."""
+    if schema.rows_per_patient > 1:
+        raise InvalidInput(
+            f"'{analysis}' takes a row for a patient, and in '{schema.name}' a patient may have "
+            f"{schema.rows_per_patient} rows.",
+            "Ask a private analysis, or for a dataset with one row a patient.",
+        )
+
+
 def numeric_field(schema: Schema, name: str) -> tuple[Field, float, float]:
     """The number or integer of that name, its minimum and its maximum."""
     field = schema.field(name)

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc, ndtr, ndtri
 
-from synthema_core.analyses.base import Done, Next, Rows, Sums
-from synthema_core.analyses.columns import MOST_PATIENTS, Column, complete, event_field, time_field
+from synthema_core.analyses.base import Done, Next, Patients, Rows, Sums
+from synthema_core.analyses.columns import MOST_PATIENTS, Column, check_one_row_each, complete, event_field, time_field
 from synthema_core.analyses.covariates import Grouping, Number, Term, covariate_from_dict, covariate_of
 from synthema_core.analyses.newton import LARGEST_PREDICTOR, Estimate, Search, improve
 from synthema_core.analyses.options import Options, check_confidence, read_back
@@ -63,6 +63,7 @@ class Cox:
     @classmethod
     def from_options(cls, options: Mapping[str, str], schema: Schema) -> Self:
         typed = Options(cls.name, options, ("time", "event", "covariates", "confidence"))
+        check_one_row_each(schema, cls.name)
         time, _ = time_field(schema, typed.required("time"))
         event = event_field(schema, typed.required("event"))
         names = typed.words("covariates")
@@ -132,6 +133,9 @@ class Cox:
     def sensitivity(self) -> float:
         return math.inf
 
+    def steps_per_unit(self, sites: int) -> None:
+        """Exact: there is no noise."""
+
     @property
     def _groupings(self) -> list[Grouping]:
         return [covariate for covariate in self.covariates if isinstance(covariate, Grouping)]
@@ -158,7 +162,7 @@ class Cox:
         if values.shape != (len(self.terms),) or not np.abs(values).sum() <= LARGEST_PREDICTOR * (1 + 1e-9):
             raise Refused("The coefficients asked about are outside the declared bounds.", rule="iterate")
 
-    def contribution(self, rows: Rows, values: Floats) -> Floats:
+    def contribution(self, rows: Rows, values: Floats, _: Patients | None = None, /) -> Floats:
         cohort = self._cohort(rows)
         rows = {name: rows[name][cohort] for name in self.columns}
         events = rows[self.event.name] == 1

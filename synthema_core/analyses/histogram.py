@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
-from synthema_core.analyses.base import Done, Next, Rows, Sums
+from synthema_core.analyses import cuts
+from synthema_core.analyses.base import Done, Next, Patients, Rows, Sums
 from synthema_core.analyses.columns import Column, Factor, complete, numeric_field
 from synthema_core.analyses.options import Options, check_confidence, read_back
 from synthema_core.canonical import Json
 from synthema_core.errors import InvalidInput, InvalidPlan, Refused
+from synthema_core.privacy.bounding import ONE_ROW, Bounding
 from synthema_core.schemas import Kind, Schema
 from synthema_core.secure_sum.layout import Block, Floats, Layout
 
@@ -23,11 +24,15 @@ _USUAL_BINS = 10
 _MOST_BINS = 1000
 _MOST_PATIENTS = 10_000_000.0
 _MISSING = "missing"
+_FRACTIONAL_BITS = 16
+"""A patient is 2**16 ring steps: noise has no grid to speak of, and a site's part of it is far above 4 steps."""
+_ONE_ROW: Mapping[str, Json] = {"rows_per_patient": 1, "cells_per_patient": 1, "cuts_counted": False}
+"""What Plans said of patients, without saying it, when tables had one row for each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """A noisy count in each cell; each patient is in at most one.
+    """A noisy count of the patients in each cell; those with several rows may be in several.
 
     Parameters
     ----------
@@ -39,6 +44,8 @@ class Histogram:
         Ascending, from the schema's minimum to its maximum. Cells contain their lower edge, the last one both.
     missing
         Whether there is a last cell for patients without a value: where the schema lets a row leave it out.
+    cuts
+        Whether the schema allows a patient more than is kept. Then those are counted for whom something was cut.
     """
 
     column: Column | Factor | None
@@ -46,6 +53,8 @@ class Histogram:
     edges: tuple[float, ...]
     missing: bool
     confidence: float
+    bounding: Bounding = ONE_ROW
+    cuts: bool = False
 
     name: ClassVar[str] = "histogram"
     title: ClassVar[str] = "Patients by group, with noise"
@@ -64,28 +73,22 @@ class Histogram:
             raise InvalidPlan("The edges of a histogram ascend.", "For example --edges 20,40,60.")
         if self.missing and self.column is None:
             raise InvalidPlan("A count of all patients has no missing values.")
+        if self.bounding.clips or self.bounding.cells_per_patient > len(self._cells):
+            raise InvalidPlan("A histogram clips nothing, and nobody is in more cells than there are.")
 
     @classmethod
     def from_options(cls, options: Mapping[str, str], schema: Schema) -> Self:
-        typed = Options(cls.name, options, ("column", "bins", "edges", "confidence"))
-        cut = [name for name in ("bins", "edges") if name in typed]
-        if "column" not in typed:
-            if cut:
-                raise InvalidInput(f"--{cut[0]} cuts a column into cells.", "Give --column NAME, too.")
-            return cls(None, _any_column(schema), (), False, typed.confidence())
-        field = schema.field(typed.required("column"))
-        missing = not field.required
-        if field.kind in (Kind.NUMBER, Kind.INTEGER):
-            _, low, high = numeric_field(schema, field.name)
-            return cls(Column.of(field), "", _edges(typed, low, high), missing, typed.confidence())
-        factor = Factor.of(field)
-        if cut:
-            raise InvalidInput(f"'{field.name}' has its own cells: its codes.", f"Leave --{cut[0]} out.")
-        return cls(factor, "", (), missing, typed.confidence())
+        known = ("column", "bins", "edges", "rows-per-patient", "cells-per-patient", "confidence")
+        typed = Options(cls.name, options, known)
+        whole = cls(*_cut_into_cells(typed, schema), typed.confidence())
+        rows = cuts.rows_kept(typed, schema)
+        most = min(rows, len(whole._cells))
+        cells = typed.whole("cells-per-patient", most, most)
+        return replace(whole, bounding=Bounding(rows, cells), cuts=rows < schema.rows_per_patient or cells < most)
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> Self:
-        return read_back(cls._read, parameters)
+        return read_back(cls._read, {**_ONE_ROW, **parameters})
 
     @classmethod
     def _read(cls, data: Mapping[str, Any]) -> Self:
@@ -98,6 +101,8 @@ class Histogram:
             edges=tuple(float(edge) for edge in data["edges"]),
             missing=bool(data["missing"]),
             confidence=float(data["confidence"]),
+            bounding=Bounding(int(data["rows_per_patient"]), int(data["cells_per_patient"])),
+            cuts=bool(data["cuts_counted"]),
         )
 
     def parameters(self) -> dict[str, Json]:
@@ -107,10 +112,17 @@ class Histogram:
             "edges": list[Json](self.edges),
             "missing": self.missing,
             "confidence": self.confidence,
+            "rows_per_patient": self.bounding.rows_per_patient,
+            "cells_per_patient": self.bounding.cells_per_patient,
+            "cuts_counted": self.cuts,
         }
 
     def check_against(self, schema: Schema) -> None:
-        typed = {"confidence": repr(self.confidence)}
+        typed = {
+            "confidence": repr(self.confidence),
+            "rows-per-patient": repr(self.bounding.rows_per_patient),
+            "cells-per-patient": repr(self.bounding.cells_per_patient),
+        }
         if self.column:
             typed["column"] = self._source.name
         if self.edges:
@@ -129,7 +141,14 @@ class Histogram:
 
     @property
     def layout(self) -> Layout:
-        return Layout((Block("cells", len(self._cells), _MOST_PATIENTS),))
+        cells = Block("cells", len(self._cells), _MOST_PATIENTS, _FRACTIONAL_BITS)
+        return Layout((cells, self._cut_block) if self._cut_block else (cells,))
+
+    @property
+    def _cut_block(self) -> Block | None:
+        if not self.cuts:
+            return None
+        return cuts.cut_block(_MOST_PATIENTS, _FRACTIONAL_BITS, self.bounding.cells_per_patient)
 
     @property
     def max_rounds(self) -> int:
@@ -137,8 +156,12 @@ class Histogram:
 
     @property
     def sensitivity(self) -> float:
-        """1: a patient adds one to one cell."""
-        return 1.0
+        """A patient adds one to each of so many cells, and one to those for whom something was cut."""
+        squared = self.bounding.cells_per_patient * 4**_FRACTIONAL_BITS
+        return math.sqrt(squared + (4**self._cut_block.fractional_bits if self._cut_block else 0))
+
+    def steps_per_unit(self, sites: int) -> float:  # noqa: ARG002  a count is its sum
+        return 2.0**_FRACTIONAL_BITS
 
     @property
     def _cells(self) -> tuple[tuple[str, float | None, float | None], ...]:
@@ -163,14 +186,19 @@ class Histogram:
         if values.shape != (0,):
             raise Refused("This analysis takes no input.", rule="iterate")
 
-    def contribution(self, rows: Rows, values: Floats) -> Floats:  # noqa: ARG002  the counts depend on no iterate
-        """Patients in each cell, (cells,). Clipped rather than refused at its bound: a refusal would tell of rows."""
-        cell = self._cell_of(rows)
-        counts = np.bincount(cell[cell >= 0], minlength=len(self._cells))
-        return np.minimum(counts.astype(np.float64), _MOST_PATIENTS)
+    def contribution(self, rows: Rows, values: Floats, patients: Patients, /) -> Floats:  # noqa: ARG002  no iterate
+        """Patients in each cell, (cells,); and how many were cut, if any can be.
+
+        At its bound it is clipped rather than refused: a refusal would tell of rows. Value by value that brings two
+        sums closer together at the most.
+        """
+        bounded = self.bounding.apply({name: rows[name] for name in self.columns}, patients)
+        counts, cut = bounded.in_cells(self._cell_of(bounded.rows), len(self._cells))
+        added = np.append(counts, cut) if self.cuts else counts
+        return np.minimum(added.astype(np.float64), _MOST_PATIENTS)
 
     def _cell_of(self, rows: Rows) -> NDArray[np.int64]:
-        """(n,): the one cell of each patient; -1 for none. A value outside the range counts in the nearest cell."""
+        """(n,): the one cell of each row; -1 for none. A value outside the range counts in the nearest cell."""
         values = rows[self._source.name]
         if self.column is None:
             return np.zeros(len(values), dtype=np.int64)
@@ -181,10 +209,7 @@ class Histogram:
         return np.where(complete(rows, self.columns), cell, len(self._cells) - 1 if self.missing else -1)
 
     def advance(self, memory: Any, sums: Sums) -> Done:  # noqa: ARG002  one Round needs no memory
-        counts = sums.blocks["cells"]
-        deviation = math.sqrt(sums.noise_variance)
-        reach = float(ndtri(0.5 + self.confidence / 2)) * deviation
-        total, total_reach = float(counts.sum()), reach * math.sqrt(len(counts))
+        counts, deviation = sums.blocks["cells"], sums.deviation(self.layout.blocks[0])
         source: dict[str, Json] | None = None
         if self.column:
             source = self._source.to_dict()
@@ -196,20 +221,51 @@ class Histogram:
                 "confidence": self.confidence,
                 "noise_standard_deviation": deviation,
                 "cells": [
-                    {
-                        "label": label,
-                        "low": low,
-                        "high": high,
-                        "count": count,  # may be negative: clamping it would bias every sum made of it
-                        "shown": max(0, round(count)),
-                        "lower": count - reach,
-                        "upper": count + reach,
-                    }
+                    {"label": label, "low": low, "high": high, **self._count(count, deviation)}
                     for (label, low, high), count in zip(self._cells, counts.tolist(), strict=True)
                 ],
-                "total": {"count": total, "lower": total - total_reach, "upper": total + total_reach},
+                "total": self._total(counts, deviation),
+                "bounding": cuts.told(self._kept, sums, self._cut_block, self.confidence),
             }
         )
+
+    def _count(self, count: float, deviation: float) -> dict[str, Json]:
+        told = cuts.estimate(count, deviation, self.confidence)
+        return {name: told[name] for name in ("count", "shown", "lower", "upper")}
+
+    def _total(self, counts: Floats, deviation: float) -> dict[str, Json] | None:
+        """None where patients may be in several cells: then the sum counts nobody."""
+        if self.bounding.cells_per_patient > 1:
+            return None
+        told = cuts.estimate(float(counts.sum()), deviation * math.sqrt(len(counts)), self.confidence)
+        return {name: told[name] for name in ("count", "lower", "upper")}
+
+    @property
+    def _kept(self) -> str:
+        """What a patient counts for, as the beginning of a sentence."""
+        rows, cells = self.bounding.rows_per_patient, self.bounding.cells_per_patient
+        if rows == 1 and not self.cuts:
+            return "Each patient counts once"
+        by = f"by at most {rows} row{'' if rows == 1 else 's'}"
+        return f"Each patient counts once, {by}" if cells == 1 else f"Each patient counts in up to {cells} cells, {by}"
+
+
+def _cut_into_cells(typed: Options, schema: Schema) -> tuple[Column | Factor | None, str, tuple[float, ...], bool]:
+    """column, counted, edges and missing of the Histogram that was typed."""
+    cut = [name for name in ("bins", "edges") if name in typed]
+    if "column" not in typed:
+        if cut:
+            raise InvalidInput(f"--{cut[0]} cuts a column into cells.", "Give --column NAME, too.")
+        return None, _any_column(schema), (), False
+    field = schema.field(typed.required("column"))
+    missing = not field.required
+    if field.kind in (Kind.NUMBER, Kind.INTEGER):
+        _, low, high = numeric_field(schema, field.name)
+        return Column.of(field), "", _edges(typed, low, high), missing
+    factor = Factor.of(field)
+    if cut:
+        raise InvalidInput(f"'{field.name}' has its own cells: its codes.", f"Leave --{cut[0]} out.")
+    return factor, "", (), missing
 
 
 def _any_column(schema: Schema) -> str:
@@ -223,10 +279,8 @@ def _any_column(schema: Schema) -> str:
 def _edges(typed: Options, low: float, high: float) -> tuple[float, ...]:
     """As typed, completed to the schema's range; or equal bins of it."""
     if "edges" not in typed:
-        bins = typed.number("bins", _USUAL_BINS)
-        if not (1 <= bins <= _MOST_BINS and bins == int(bins)):
-            raise InvalidInput(f"--bins takes a whole number from 1 to {_MOST_BINS}.", "Usual is 10.")
-        return tuple(float(edge) for edge in np.linspace(low, high, int(bins) + 1))
+        bins = typed.whole("bins", _USUAL_BINS, _MOST_BINS)
+        return tuple(float(edge) for edge in np.linspace(low, high, bins + 1))
     if "bins" in typed:
         raise InvalidInput("--bins and --edges exclude each other.", "Give one of them.")
     edges = typed.numbers("edges")

@@ -10,8 +10,16 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from synthema_core.analyses.base import Done, Next, Rows, Sums
-from synthema_core.analyses.columns import MOST_PATIENTS, Column, Factor, complete, event_field, time_field
+from synthema_core.analyses.base import Done, Next, Patients, Rows, Sums
+from synthema_core.analyses.columns import (
+    MOST_PATIENTS,
+    Column,
+    Factor,
+    check_one_row_each,
+    complete,
+    event_field,
+    time_field,
+)
 from synthema_core.analyses.options import Options, check_confidence, read_back
 from synthema_core.analyses.survival_tables import at_risk, log_rank, median_time, survival_curve
 from synthema_core.canonical import Json
@@ -69,6 +77,7 @@ class KaplanMeier:
     def from_options(cls, options: Mapping[str, str], schema: Schema) -> Self:
         known = ("time", "event", "group", "by-levels", "step", "exact-times", "horizon", "confidence")
         typed = Options(cls.name, options, known)
+        check_one_row_each(schema, cls.name)
         time, longest = time_field(schema, typed.required("time"))
         event = event_field(schema, typed.required("event"))
         group = Factor.of(schema.field(typed.required("group"))) if "group" in typed else None
@@ -149,6 +158,9 @@ class KaplanMeier:
     def sensitivity(self) -> float:
         return math.inf
 
+    def steps_per_unit(self, sites: int) -> None:
+        """Exact: there is no noise."""
+
     @property
     def time_step(self) -> float | None:
         return self.step
@@ -171,7 +183,7 @@ class KaplanMeier:
         if values.shape != (0,):
             raise Refused("This analysis takes no input.", rule="iterate")
 
-    def contribution(self, rows: Rows, values: Floats) -> Floats:  # noqa: ARG002  the sums depend on no iterate
+    def contribution(self, rows: Rows, values: Floats, _: Patients | None = None, /) -> Floats:  # noqa: ARG002  no iterate
         """Deaths (arms, cells), censored (arms, cells), beyond the horizon (arms,), one after another."""
         arm = self._arm_of(rows)
         cohort = arm >= 0

@@ -42,6 +42,13 @@ class Options:
     def number(self, name: str, default: float) -> float:
         return read_number(name, self._values[name]) if name in self._values else default
 
+    def whole(self, name: str, default: int, most: int) -> int:
+        """A whole number from 1 to `most`."""
+        value = self.number(name, default)
+        if not (1 <= value <= most and value == int(value)):
+            raise InvalidInput(f"--{name} takes a whole number from 1 to {most}.", f"Usual is {default}.")
+        return int(value)
+
     def numbers(self, name: str) -> tuple[float, ...]:
         return tuple(read_number(name, part) for part in self.words(name))
 

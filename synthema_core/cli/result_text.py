@@ -9,7 +9,10 @@ from typing import Any
 def describe_release(release: Mapping[str, Any]) -> str:
     """Title, numbers and guarantee of a Release."""
     result = release["result"]
-    lines = {"kaplan-meier": _kaplan_meier, "cox": _cox, "histogram": _histogram}.get(result["kind"], _other)(result)
+    kinds = {"kaplan-meier": _kaplan_meier, "cox": _cox, "histogram": _histogram, "mean": _mean}
+    lines = kinds.get(result["kind"], _other)(result)
+    if result.get("bounding"):
+        lines.append(f"  {result['bounding']['statement']}")
     sites = f"{len(release['sites'])} sites, {release['rounds']} round(s), {release['seconds']:.1f} s"
     return "\n".join([f"{result['title']} ({sites})", *lines, f"  {release['guarantee']['statement']}"])
 
@@ -49,6 +52,17 @@ def _histogram(result: Mapping[str, Any]) -> list[str]:
         for cell in result["cells"]
     ]
     return lines
+
+
+def _mean(result: Mapping[str, Any]) -> list[str]:
+    mean, column = result["mean"], result["column"]
+    share = f"{result['confidence'] * 100:g} %"
+    value = "the noise hides it" if mean["value"] is None else f"{mean['value']:.4g} {column['unit']}".rstrip()
+    return [
+        f"  {column['label'] or column['column']}: {value}",
+        f"  {share} interval of noise and sampling: {mean['lower']:.4g} to {mean['upper']:.4g}",
+        f"  about {result['patients']['shown']:,} patients with a value",
+    ]
 
 
 def _other(result: Mapping[str, Any]) -> list[str]:

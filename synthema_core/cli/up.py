@@ -15,7 +15,7 @@ from synthema_core.cli.local_federation import RESEARCHER, SITES, LocalFederatio
 from synthema_core.cli.processes import Children, check_port_free
 from synthema_core.cli.serving import is_serving
 from synthema_core.errors import InvalidInput, SynthemaError
-from synthema_core.plan import SMALLEST_FEDERATION
+from synthema_core.secure_sum.terms import SMALLEST_FEDERATION
 
 _DEFAULT_STATE = Path(".synthema/up")
 _WATCH_SECONDS = 0.5

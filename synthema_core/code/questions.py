@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from synthema_core.analyses.base import Done, Next, Rows, Sums
+from synthema_core.analyses.base import Done, Next, Patients, Rows, Sums
 from synthema_core.canonical import Json
 from synthema_core.code.combine import FRACTIONAL_BITS, by_block, by_patient
 from synthema_core.code.outputs import Output, Outputs
@@ -112,6 +112,9 @@ class CodeQuestion:
     def max_rounds(self) -> int:
         return 1
 
+    def steps_per_unit(self, sites: int) -> float | None:  # noqa: ARG002  of some shapes a sum, of others a mean
+        return None
+
     def begin(self) -> Next:
         return Next(np.zeros(0))
 
@@ -119,7 +122,7 @@ class CodeQuestion:
         if values.shape != (0,):
             raise Refused("Code takes no input.", rule="iterate")
 
-    def contribution(self, rows: Rows, values: Floats) -> Floats:
+    def contribution(self, rows: Rows, values: Floats, _: Patients | None = None, /) -> Floats:
         raise NotImplementedError("code is evaluated in a sandbox")
 
     @abstractmethod
@@ -224,6 +227,10 @@ class _Guaranteed(CodeQuestion):
         """A patient adds a vector (per patient), or has one replaced (per block): `clip`, or twice that."""
         return self._change * self.clip * 2.0**FRACTIONAL_BITS
 
+    def steps_per_unit(self, sites: int) -> float:  # noqa: ARG002  a sum is released as it is
+        """Of the output with the largest bound."""
+        return 2.0**FRACTIONAL_BITS / float(self.outputs.bounds.max())
+
     @property
     def answer_seconds(self) -> float:
         return answer_seconds(self.capacity, self.cpu_seconds)
@@ -236,9 +243,9 @@ class _Guaranteed(CodeQuestion):
         return self.outputs.bounds
 
     def advance(self, memory: Any, sums: Sums) -> Done:  # noqa: ARG002  one Round needs no memory
-        steps = math.sqrt(sums.noise_variance) * 2.0**-FRACTIONAL_BITS
+        deviation = sums.deviation(self.layout.blocks[0])  # all blocks have the same steps
         evaluations = self.capacity * sums.sites if self.shape == PER_BLOCK else None
-        return Done(self._result(sums, steps * self.outputs.bounds, evaluations))
+        return Done(self._result(sums, deviation * self.outputs.bounds, evaluations))
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +272,10 @@ class PerBlock(_Guaranteed):
     shape: ClassVar[str] = PER_BLOCK
     title: ClassVar[str] = "Code for each block of patients, with noise"
     _change: ClassVar[float] = 2.0
+
+    def steps_per_unit(self, sites: int) -> float:
+        """Of the mean over all blocks, of the output with the largest bound."""
+        return self.capacity * sites * _Guaranteed.steps_per_unit(self, sites)
 
     def groups(self, rows: Rows, patients: NDArray[np.object_], key: bytes) -> list[Rows]:
         return by_block(rows, patients, self.capacity, key)

@@ -1,10 +1,29 @@
-"""Secure summation over Z_2^64, first form: pairwise masks that cancel in the sum of all sites, and only there.
+"""Secure summation over Z_2^64 that survives dropouts: the hub learns the sum over the survivors and nothing else.
 
-Pure and testable without a network. Every site must take part to the end: a missing one ends the Job with nothing
-revealed. Self masks, shares and recovery from dropouts attach to `Roster` (more keys) and `Member` (more steps).
+Pure, and testable without a network. `Member` is a site's side, `summing` the hub's, `Terms` the numbers both rest on;
+docs/reference/secure-sum.md tells the protocol and its argument.
 """
 
-from synthema_core.secure_sum.masking import Member, add, input_digest
+from synthema_core.secure_sum.masking import input_digest
+from synthema_core.secure_sum.member import Member
+from synthema_core.secure_sum.memory import Memory
 from synthema_core.secure_sum.roster import Announcement, Roster
+from synthema_core.secure_sum.session import Moment, Session
+from synthema_core.secure_sum.summing import add, unmask
+from synthema_core.secure_sum.survivors import Reveal, Survivors
+from synthema_core.secure_sum.terms import Terms
 
-__all__ = ["Announcement", "Member", "Roster", "add", "input_digest"]
+__all__ = [
+    "Announcement",
+    "Member",
+    "Memory",
+    "Moment",
+    "Reveal",
+    "Roster",
+    "Session",
+    "Survivors",
+    "Terms",
+    "add",
+    "input_digest",
+    "unmask",
+]

@@ -62,6 +62,8 @@ def _subtitle(result: Mapping[str, Any]) -> str:
     evaluations = result.get("evaluations")
     if evaluations:
         return f"{result['title']}: mean over {evaluations:,} blocks at {result['sites']} sites"
+    if result.get("statement"):
+        return f"Mean of the models of {result['sites']} sites, on the scale on which they were fitted"
     return f"{result['title']}: sum over {result['sites']} sites"
 
 
@@ -72,7 +74,7 @@ def _description(shown: Sequence[Shown]) -> str:
 
 
 def _notes(result: Mapping[str, Any], shown: Sequence[Shown], singles: Sequence[Shown], panels: int) -> list[str]:
-    said = []
+    said = [str(result["statement"])] if result.get("statement") else []
     if any(cell.reach is not None for output in shown for cell in output.cells):
         said.append(
             f"Whiskers and ±: {result['confidence'] * 100:g} % intervals of the privacy noise alone; "

@@ -28,7 +28,8 @@ _Cell = Mapping[str, Any]
 def draw(result: Mapping[str, Any], small_print: Sequence[str] = ()) -> str:
     """The figure of a ``histogram`` result as SVG text; `small_print` are sentences shown under it."""
     cells: Sequence[_Cell] = result["cells"]
-    notes = wrapped([_note(result), *small_print], NOTE_LENGTH)
+    bounds = [result["bounding"]["statement"]] if "bounding" in result else []
+    notes = wrapped([_note(result), *bounds, *small_print], NOTE_LENGTH)
     bottom = _TOP + _HEIGHT
     width = (_WIDTH - _LEFT - _RIGHT) / max(len(cells), 1)
     turned = any(not _is_interval(cell) and len(cell_label(cell)) * 6.2 > width for cell in cells)

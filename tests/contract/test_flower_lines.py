@@ -27,7 +27,7 @@ from synthema_core.errors import RoundFailed
 from synthema_core.wire import JobMessage, Kind
 from synthema_datasite.federated.fleet_link import FleetLink
 from synthema_hub.certificates import ensure
-from synthema_hub.federated.exchange import SiteExchange
+from synthema_hub.federated.exchange import Patience, SiteExchange
 from synthema_hub.federated.flower_messages import pack, unpack
 from synthema_hub.federated.grid_line import GridLine
 
@@ -203,5 +203,8 @@ def test_a_reply_whose_part_is_gone_is_no_answer(superlink: GridSide, links: lis
 def test_a_site_that_is_not_reached_ends_the_round(superlink: GridSide, monkeypatch: pytest.MonkeyPatch) -> None:
     line = grid_line(superlink)
     monkeypatch.setattr(line, "pull", lambda names: [(name, None) for name in names])
-    with pytest.raises(RoundFailed, match="could not be reached"):
-        SiteExchange(line, NODES).ask_all(JobMessage(Kind.CLOSE, {"job": "j"}), Kind.CLOSED, 1.0)
+    message = JobMessage(Kind.CLOSE, {"job": "j"})
+    with pytest.raises(RoundFailed, match="'alder' could not be reached"):
+        SiteExchange(line, NODES).ask(
+            dict.fromkeys(NODES, message), (Kind.CLOSED,), Patience(1.0, 3, away_seconds=0.0), "the test"
+        )

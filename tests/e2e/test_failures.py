@@ -4,38 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 
 import psutil
 import pytest
 
-from support.running import COX, KAPLAN_MEIER, Running, running, wait_for
-from synthema_core.cli.local_federation import SITES
-from synthema_core.cli.serving import is_serving
+from support.killing import kill, part_of_hub, restart
+from support.running import COX, KAPLAN_MEIER, Running, wait_for
 from synthema_core.request import Status, Verb
 from synthema_core.sqlite_journal import SqliteJournal
 
 pytestmark = [pytest.mark.federation, pytest.mark.timeout(400)]
-
-
-@pytest.fixture(scope="module")
-def fragile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Three hospitals of this module's own; every test leaves them running."""
-    with running(tmp_path_factory.mktemp("fragile"), SITES[:3]) as started:
-        yield started
-
-
-def kill(process: psutil.Process) -> None:
-    """Without a warning, and everything it started with it."""
-    for victim in (process, *process.children(recursive=True)):
-        victim.kill()
-    process.wait(10)
-
-
-def restart(federation: Running, name: str) -> None:
-    federation.children.revive(0.0)
-    folder = federation.local.hub_state if name == "hub" else federation.state(name.removeprefix("site-"))
-    wait_for(lambda: is_serving(folder), f"'{name}' served again", 90)
 
 
 def test_a_hub_killed_in_mid_review_has_lost_nothing(fragile: Running) -> None:
@@ -74,12 +52,7 @@ def test_an_approved_request_waits_for_a_site_that_is_away(fragile: Running) -> 
 
 def test_a_killed_superlink_is_started_again_and_the_next_job_runs(fragile: Running) -> None:
     request = fragile.ask("kaplan-meier", "bmt", KAPLAN_MEIER, name="superlink")
-    superlink = next(
-        process
-        for process in fragile.process("hub").children()
-        if "synthema_hub.federated.superlink" in process.cmdline()
-    )
-    kill(superlink)
+    kill(part_of_hub(fragile, "synthema_hub.federated.superlink"))
     fragile.approve(request)
     view = fragile.wait_until_ended(request)
     assert view["status"] == "released", view["failure"]

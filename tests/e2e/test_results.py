@@ -66,5 +66,19 @@ def test_a_private_count_is_noisy_near_the_truth_and_charged_at_every_site(feder
     assert np.all(np.abs(counts - true) < 7 * deviation)
     assert release["guarantee"]["epsilon"] == 0.5
     for site in federation.sites:
+        assert release["cumulative"][site] >= 0.5, "what its patients have borne is told with every answer"
         charged = charges(SqliteJournal(federation.state(site) / "journal.sqlite"), "myeloid")
         assert [charge.request for charge in charged].count(release["request"]) == 1
+
+
+def test_one_hospital_alone_gives_a_count_with_all_its_noise(federation: Running) -> None:
+    alone = federation.sites[0]
+    release = federation.released(
+        federation.ask("histogram", "myeloid", {"column": "trt"}, sites=(alone,), epsilon=0.5), [alone]
+    )
+    table = federation.pooled("myeloid")
+    true = table[table["site"] == alone]["trt"].value_counts().sort_index().to_numpy()
+    counts = np.array([cell["count"] for cell in release["result"]["cells"]])[: len(true)]
+    deviation = release["guarantee"]["noise_standard_deviation"]
+    assert np.all(np.abs(counts - true) < 7 * deviation)
+    assert (release["sites"], release["guarantee"]["insiders"]) == ([alone], 0)

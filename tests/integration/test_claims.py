@@ -25,7 +25,7 @@ from synthema_core.request import Event, Role, Status, Verb
 from synthema_core.request_record import draft_of
 from synthema_core.review import Review, Verdict
 from synthema_datasite.service.claims import Claims
-from synthema_datasite.service.records import BUDGETS, charges
+from synthema_datasite.service.records import charges
 from synthema_datasite.service.stewards import add_steward
 
 
@@ -145,7 +145,7 @@ def test_a_failed_job_gives_nothing_back(here: TrialSite) -> None:
     claim(here, plan)
     here.told(Verb.FAIL, "r1", {"failure": {"error": "round-failed", "message": "A site was away."}})
     assert here.record().request.status is Status.FAILED
-    assert len(here.site.journal.entries(BUDGETS + "trial")) == 1
+    assert len(charges(here.site.journal, "trial")) == 1
 
 
 def test_a_wrong_passphrase_decides_nothing(here: TrialSite) -> None:

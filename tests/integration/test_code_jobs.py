@@ -105,7 +105,7 @@ def within_noise(trio: Trio, question: Any, expected: Floats) -> None:
     noise = np.ldexp(ring.view(np.int64).astype(np.float64), -FRACTIONAL_BITS) - expected
     mechanism = mechanism_of(plan, question)
     assert mechanism is not None
-    deviation = math.sqrt(3) * mechanism.standard_deviation * 2.0**-FRACTIONAL_BITS
+    deviation = math.sqrt(mechanism.sum_variance(3)) * 2.0**-FRACTIONAL_BITS
     assert np.all(np.abs(noise) < 6 * deviation)
     assert noise.any(), "and not without it"
     assert 6 * deviation < expected[0], "else anything would do"
@@ -164,7 +164,7 @@ def test_more_patients_than_there_is_time_for_have_no_answer(trio: Trio) -> None
     )
     job = Running(trio, plan_for(trio, question))
     with closing(job.workers), pytest.raises(Refused) as refused:
-        job.workers["cedar"].answer(1, NOTHING, job.roster.to_dict())
+        job.workers["cedar"].answer(1, NOTHING, job.roster.to_dict(), None)
     assert refused.value.rule == "answer-time"
 
 

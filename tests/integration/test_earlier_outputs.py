@@ -48,7 +48,9 @@ def differences(here: TrialSite, claimed: Claim) -> set[str]:
             pytest.fail(str(error))
         pytest.skip(str(error))
     rows = here.state.folder / claimed.dataset.path
-    worker = WorkerProcess(claimed, here.site.name, rows, here.state.salt(), sandbox)
+    worker = WorkerProcess(
+        claimed, here.site.name, rows, here.state.salt(), here.state.job_folder(claimed.job), sandbox
+    )
     try:
         values, report = worker.run()
     finally:

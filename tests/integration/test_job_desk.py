@@ -12,13 +12,16 @@ import numpy as np
 import pytest
 from pyarrow import parquet
 
+from support.builders import KEYS
 from support.site import PASSPHRASE, STEWARD, TrialSite
 from support.staged import code_site, plan_for, staged
+from synthema_core.analyses import from_plan
 from synthema_core.errors import IntegrityFailure, Refused, RoundFailed, Unavailable, from_wire
 from synthema_core.identity import public_key
 from synthema_core.plan import Plan
 from synthema_core.request import Status, Verb
-from synthema_core.secure_sum import Announcement
+from synthema_core.secure_sum import Announcement, Moment, Survivors
+from synthema_core.secure_sum.keys import JobKeys
 from synthema_core.secure_sum.layout import Floats, Ring
 from synthema_core.wire import JobMessage, Kind
 from synthema_datasite.service.claims import Claim
@@ -39,13 +42,31 @@ class ScriptedWorker:
         self.failure: BaseException | None = None
         self.closed = 0
 
-    def announce(self) -> str:
+    def announce(self) -> Announcement:
         self._fail()
-        return "aa" * 32
+        return Announcement("alder", self.claim.job, self.claim.plan.digest, ("aa" * 32,))
 
-    def answer(self, round_index: int, values: Floats, roster: Mapping[str, Any] | None) -> Ring:
+    def deal(self, roster: Mapping[str, Any]) -> dict[str, Any]:
+        self._fail()
+        return {"birch": "5ea1ed"}
+
+    def answer(
+        self,
+        round_index: int,
+        values: Floats,
+        roster: Mapping[str, Any] | None,
+        dealt: Mapping[str, Any] | None,
+    ) -> Ring:
         self._fail()
         return np.arange(self.claim.plan.layout.length, dtype=np.uint64)
+
+    def choose(self, round_index: int, survivors: Sequence[str]) -> tuple[Survivors, bool]:
+        self._fail()
+        return Survivors(Moment("5e55", round_index, "5ee4"), tuple(survivors)), len(survivors) == 3
+
+    def reveal(self, round_index: int, signatures: Mapping[str, str]) -> dict[str, Any]:
+        self._fail()
+        return {"seeds": {}, "keys": dict(signatures)}
 
     def close(self) -> None:
         self.closed += 1
@@ -254,6 +275,48 @@ def test_a_malformed_message_is_refused_and_changes_nothing(
     assert desk.round().kind is Kind.MASKED
 
 
+def test_where_a_site_may_be_missing_shares_are_dealt_and_revealed(desk: Desk) -> None:
+    desk.open(desk.approved())
+    dealt = desk.says(Kind.ROSTER, job="j1", roster={})
+    assert (dealt.kind, dealt.body) == (Kind.DEALT, {"job": "j1", "sealed": {"birch": "5ea1ed"}})
+    whole = desk.says(Kind.UNMASK, job="j1", round=1, survivors=["alder", "birch", "cedar"])
+    assert (whole.kind, whole.body["shares"]) == (Kind.REVEALED, {"seeds": {}, "keys": {}})
+
+
+def test_where_one_is_missing_a_site_signs_first_and_reveals_on_the_signatures_of_others(desk: Desk) -> None:
+    desk.open(desk.approved())
+    signed = desk.says(Kind.UNMASK, job="j1", round=1, survivors=["alder", "birch"])
+    assert signed.kind is Kind.SIGNED and "shares" not in signed.body
+    chosen = Survivors(Moment("5e55", 1, "5ee4"), ("alder", "birch"))
+    chosen.check_signature(public_key(desk.here.state.identity()), signed.body["signature"])
+    revealed = desk.says(Kind.CERTIFIED, job="j1", round=1, signatures={"alder": "aa", "birch": "bb"})
+    assert revealed.body["shares"]["keys"] == {"alder": "aa", "birch": "bb"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (Kind.ROSTER, {"job": "j1"}),
+        (Kind.UNMASK, {"job": "j1", "round": 1}),
+        (Kind.UNMASK, {"job": "j1", "round": 1, "survivors": ["alder", 3]}),
+        (Kind.UNMASK, {"job": "j1", "survivors": ["alder"]}),
+        (Kind.CERTIFIED, {"job": "j1"}),
+    ],
+)
+def test_a_malformed_step_ends_the_job_here(desk: Desk, kind: Kind, body: dict[str, Any]) -> None:
+    desk.open(desk.approved())
+    assert refused(desk.says(kind, **body)) == "integrity"
+    assert desk.workers["j1"].closed == 1
+
+
+def test_what_is_only_late_is_refused_and_the_job_goes_on(desk: Desk) -> None:
+    desk.open(desk.approved())
+    desk.workers["j1"].failure = Refused("Round 1 is over at this site.", rule="protocol")
+    assert refused(desk.round()) == "protocol"
+    desk.workers["j1"].failure = None
+    assert desk.round(index=2).kind is Kind.MASKED
+
+
 @pytest.mark.parametrize("index", [None, "1", 1.0, True, [1]])
 def test_a_rounds_number_is_a_whole_number(desk: Desk, index: Any) -> None:
     desk.open(desk.approved())
@@ -299,7 +362,8 @@ def real_desk(here: TrialSite) -> ClaimedJobs:
     """With the worker process that a served datasite starts."""
 
     def start(claim: Claim) -> WorkerProcess:
-        return WorkerProcess(claim, "alder", here.state.folder / claim.dataset.path, here.state.salt())
+        rows, folder = here.state.folder / claim.dataset.path, here.state.job_folder(claim.job)
+        return WorkerProcess(claim, "alder", rows, here.state.salt(), folder)
 
     return ClaimedJobs(here.site, start, lambda: True)
 
@@ -327,6 +391,84 @@ def test_spoilt_rows_refuse_the_job_through_a_real_worker(
     assert answer is not None
     assert refused(answer) == rule
     assert str(path) not in repr(answer)
+
+
+# Started anew
+
+
+def real_round(jobs: ClaimedJobs, plan: Plan, here: TrialSite, job: str = "j1") -> tuple[JobMessage, JobMessage]:
+    """The hub's first Round, with a roster of this site and two that the test plays; the answer to it."""
+    opened = jobs.answer(JobMessage(Kind.OPEN, {"job": job, "request": "r1", "plan_digest": plan.digest}))
+    assert opened is not None and opened.kind is Kind.ANNOUNCED, opened
+    rounds = from_plan(plan.analysis, plan.parameters).max_rounds
+    announced = [Announcement.from_dict(opened.body["announcement"])]
+    for name in ("birch", "cedar"):
+        keys = JobKeys(name.encode().ljust(32))
+        announced.append(Announcement.of(name, job, plan.digest, keys, rounds, recovers=False).signed(KEYS[name]))
+    roster = {"announcements": [announcement.to_dict() for announcement in announced]}
+    message = JobMessage(Kind.ROUND, {"job": job, "round": 1, "roster": roster}, NOTHING)
+    answer = jobs.answer(message)
+    assert answer is not None
+    return message, answer
+
+
+def test_a_server_that_was_killed_gives_the_same_answers_when_it_is_started_again(tmp_path: Path) -> None:
+    here = TrialSite(tmp_path)
+    plan = here.approved(here.plan())
+    first = real_desk(here)
+    message, before = real_round(first, plan, here)
+    assert before.kind is Kind.MASKED
+    first.close_all()  # as the kernel does it when the server dies
+    second = real_desk(here)
+    after = second.answer(message)
+    assert after is not None
+    np.testing.assert_array_equal(after.ring(), before.ring())
+    assert len(here.site.journal.entries("job/j1")) == 1
+    assert second.answer(JobMessage(Kind.CLOSE, {"job": "j1"})) is not None
+    assert not here.state.job_folder("j1").exists()
+    refusal = second.answer(message)
+    assert refusal is not None and refused(refusal) == "protocol"
+
+
+def test_a_server_that_was_killed_announces_the_same_keys_again(tmp_path: Path) -> None:
+    here = TrialSite(tmp_path)
+    plan = here.approved(here.plan())
+    message = JobMessage(Kind.OPEN, {"job": "j1", "request": "r1", "plan_digest": plan.digest})
+    first, second = real_desk(here), real_desk(here)
+    before = first.answer(message)
+    first.close_all()
+    after = second.answer(message)
+    second.close_all()
+    assert before is not None and after is not None
+    assert before.body["announcement"] == after.body["announcement"]
+    assert len(charges(here.site.journal, "trial")) == 0
+
+
+def test_keys_of_a_job_that_ended_while_the_site_was_away_are_removed(tmp_path: Path) -> None:
+    here = TrialSite(tmp_path)
+    plan = here.approved(here.plan())
+    first = real_desk(here)
+    message, _ = real_round(first, plan, here)
+    first.close_all()
+    second = real_desk(here)
+    second.tend()
+    assert here.state.job_folder("j1").exists(), "the job may still go on"
+    here.told(Verb.FAIL, "r1", {"failure": {}})
+    second.tend()
+    assert not here.state.job_folder("j1").exists()
+    refusal = second.answer(message)
+    assert refusal is not None and refused(refusal) == "protocol"
+
+
+def test_a_job_whose_keys_are_gone_is_not_opened_again(tmp_path: Path) -> None:
+    """New ones would mask the same numbers a second time, with other noise, for one charge."""
+    here = TrialSite(tmp_path)
+    plan = here.approved(here.plan())
+    jobs = real_desk(here)
+    real_round(jobs, plan, here)
+    jobs.answer(JobMessage(Kind.CLOSE, {"job": "j1"}))
+    again = jobs.answer(JobMessage(Kind.OPEN, {"job": "j1", "request": "r1", "plan_digest": plan.digest}))
+    assert again is not None and refused(again) == "approval"
 
 
 # Code

@@ -14,7 +14,7 @@ from support.site import PASSPHRASE, STEWARD, TrialSite, write_patients, write_s
 from support.staged import plan_for
 from synthema_core.analyses import from_plan
 from synthema_core.errors import Refused
-from synthema_core.plan import Plan
+from synthema_core.plan import OutputPolicy, Plan, PrivacyTarget
 from synthema_core.policy import DatasetPolicy, parse_policy
 from synthema_core.policy_explained import explain_policy
 from synthema_core.request import Status, Verb
@@ -42,6 +42,25 @@ def exact(here: TrialSite) -> Plan:
 
 def private(here: TrialSite) -> Plan:
     return here.plan("histogram", epsilon=1.0)
+
+
+def alone(here: TrialSite) -> Plan:
+    """Asks this site and no other."""
+    plan = private(here)
+    own = (plan.participant(here.site.name),)
+    return replace(plan, participants=own, output=OutputPolicy(5, 1), privacy=PrivacyTarget(1.0, 1e-6, insiders=0))
+
+
+def of_shared_patients(here: TrialSite) -> Plan:
+    """About patients of whom some are in another dataset too."""
+    folder = here.state.folder.parent
+    table = write_patients(folder / "other.csv", 12)
+    ingest(here.state, here.site.journal, table, "other", write_schema(folder), "engineer", here.site.now())
+    return private(here)
+
+
+def model(here: TrialSite) -> Plan:
+    return replace(private(here), analysis="diffprivlib")
 
 
 def finest(here: TrialSite) -> Plan:
@@ -72,6 +91,12 @@ def sent_back(here: TrialSite, plan: Plan) -> str:
         return ""
     found = re.search(r"\(rule '([^']+)'\)$", str(record.last(Verb.REVIEW).detail["reason"]))
     return found[1] if found else "no rule"
+
+
+def refused_as_model(here: TrialSite, plan: Plan) -> str:
+    """Whatever else the site says of a model that does not fit the Plan's parts."""
+    rule = sent_back(here, plan)
+    return rule if rule == "diffprivlib" else ""
 
 
 def claimed(here: TrialSite, plan: Plan) -> str:
@@ -106,10 +131,13 @@ class Limit:
     besides: tuple[str, ...] = ()
 
 
+TWO_GROUPS = ("[patients.own]", "epsilon = 3.0", "[datasets.other]", 'patients = "all"')
 LIMITS: dict[str, Limit] = {
     # Asked under the lax value; a Card tells it, so the Plan below keeps to it and not to the strict one.
     "min_patients": Limit("5", "6", "min_patients"),
     "min_sites": Limit("3", "4", "min_sites"),
+    "insiders": Limit("1", "2", "insiders", private),
+    "local": Limit("true", "false", "local", alone),
     "exact": Limit("true", "false", "exact"),
     "exact_times": Limit("true", "false", "exact_times", event_times),
     "min_time_step": Limit("30.0", "60.5", "min_time_step", finest),
@@ -120,6 +148,9 @@ LIMITS: dict[str, Limit] = {
     "requesters": Limit('["rosalind"]', '["otto"]', "requesters"),
     "stewards": Limit("1", "2", "approval", found=claimed),
     "epsilon_per_researcher": Limit("1.0", "0.9", "epsilon_per_researcher", private, claimed),
+    "patients": Limit('"all"', '"own"', "patients", of_shared_patients, claimed, TWO_GROUPS),
+    "epsilon_per_purpose": Limit("1.0", "0.9", "epsilon_per_purpose", private, claimed),
+    "diffprivlib": Limit("true", "false", "diffprivlib", model, refused_as_model),
     "auto_approve": Limit('["histogram"]', '["cox"]', "waits for a steward", private, waits, ("auto_epsilon = 1.0",)),
     "auto_epsilon": Limit("1.0", "0.9", "waits for a steward", private, waits, ('auto_approve = ["histogram"]',)),
     "code": Limit('["per-patient"]', '["per-block", "aggregate"]', "code", code),

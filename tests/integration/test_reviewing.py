@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.builders import KEYS, at, days_later
+from support.charges import charges_of
 from support.disk import full_disk
 from support.site import PASSPHRASE, POLICY, STEWARD, TrialSite
 from support.staged import code_site, plan_for
@@ -29,7 +30,6 @@ from synthema_core.identity import public_key
 from synthema_core.plan import Plan
 from synthema_core.request import Status, Verb
 from synthema_core.review import Review, Verdict
-from synthema_datasite.service.allowance import charges_of
 from synthema_datasite.service.claims import Claims
 from synthema_datasite.service.records import known_identities, stewards
 from synthema_datasite.service.stewards import add_steward

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -12,14 +14,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from pyarrow import parquet
 
 from support.builders import KEYS, NOW, SITES
 from support.code import CODE_POLICY, aggregate, per_patient
 from support.hospitals import JOB, Hospital, Running, Trio, children, closing, trio_in
+from support.sums import Remembered
 from synthema_core.analyses import from_plan
-from synthema_core.analyses.base import Sums
+from synthema_core.analyses.base import Patients, Sums
 from synthema_core.analyses.conduct import conduct
 from synthema_core.charging import mechanism_of
 from synthema_core.commitment import commitment
@@ -88,7 +90,7 @@ def test_too_few_patients_are_refused_in_exact_mode_and_only_there(trio: Trio, t
     worker = small["alder"].worker(plan)
     with closing({"alder": worker}):
         if analysis == "histogram":
-            assert len(worker.announce()) == 64
+            assert worker.announce().site == "alder"
         else:
             with pytest.raises(Refused, match="Too few patients") as told:
                 worker.announce()
@@ -132,15 +134,21 @@ class Opened:
 
     def __init__(self, trio: Trio, plan: Plan, job: str = JOB) -> None:
         self.plan, self.worker = plan, trio["alder"].worker(plan, job)
-        self.others = {name: Member(name, X25519PrivateKey.generate()) for name in ("birch", "cedar")}
-        keys = {name: member.public_key for name, member in self.others.items()}
+        rounds = from_plan(plan.analysis, plan.parameters).max_rounds
+        self.others = {
+            name: Member(
+                name, job, plan.digest, plan.identities, plan.terms, rounds, Remembered(), secrets.token_bytes(32)
+            )
+            for name in ("birch", "cedar")
+        }
         try:
-            keys["alder"] = self.worker.announce()
+            keys = {"alder": self.worker.announce()}
         except SynthemaError:
             self.worker.close()
             raise
-        announced = [hospital.announcement(plan, keys[name], job) for name, hospital in trio.items()]
-        self.gathered = Roster.gather(job, plan.digest, announced, plan.identities)
+        keys |= {name: member.announcement() for name, member in self.others.items()}
+        announced = [keys[name].signed(hospital.site.state.identity()) for name, hospital in trio.items()]
+        self.gathered = Roster.gather(job, plan.digest, announced, plan.identities, plan.terms, rounds)
         self.roster = self.gathered.to_dict()
 
     def __enter__(self) -> Opened:
@@ -149,15 +157,18 @@ class Opened:
     def __exit__(self, *_: object) -> None:
         self.worker.close()
 
+    def answer(self, index: int, values: Floats, roster: Any = None) -> Ring:
+        return self.worker.answer(index, values, roster or self.roster, None)
+
     def unmasked(self, values: Floats) -> Ring:
         """What alder adds in the first Round, noise included."""
-        masked = {"alder": self.worker.answer(1, values, self.roster)}
+        masked = {"alder": self.answer(1, values)}
         for name, member in self.others.items():
-            member.join(self.gathered)
+            member.join(self.gathered.announcements)
             masked[name] = member.mask(1, input_digest(values), np.zeros(self.plan.layout.length, dtype=np.uint64))
         return add(masked, self.plan.sites, self.plan.layout.length)
 
-    def forged(self, site: str, **changes: str) -> dict[str, Any]:
+    def forged(self, site: str, **changes: Any) -> dict[str, Any]:
         """The Roster as the hub would like it: one site's entry changed, and signed by the hub."""
         entries = {entry.site: entry for entry in self.gathered.announcements}
         entries[site] = replace(entries[site], **changes).signed(KEYS["douglas"])
@@ -167,13 +178,14 @@ class Opened:
 def test_private_answers_carry_the_declared_noise_and_differ_from_run_to_run(trio: Trio) -> None:
     plan = plan_of(trio, "histogram")
     analysis = from_plan(plan.analysis, plan.parameters)
-    plain = plan.layout.quantise(analysis.contribution(trio["alder"].rows(analysis.columns), NOTHING))
+    rows = trio["alder"].rows(analysis.columns)
+    plain = plan.layout.quantise(analysis.contribution(rows, NOTHING, Patients.one_a_row(rows)))
     with Opened(trio, plan, "j1") as first, Opened(trio, plan, "j2") as second:
         noise = [(job.unmasked(NOTHING) - plain).view(np.int64) for job in (first, second)]
     assert not np.array_equal(*noise)
     mechanism = mechanism_of(plan, analysis)
     assert mechanism is not None
-    assert 0.4 < np.concatenate(noise).astype(float).var() / mechanism.variance < 2.2, "of 100 draws"
+    assert 0.4 < np.concatenate(noise).astype(float).var() / mechanism.sum_variance(1) < 2.2, "of 100 draws"
 
 
 @pytest.fixture(scope="module")
@@ -187,10 +199,10 @@ def waiting(trio: Trio) -> Iterator[Opened]:
     ("case", "error", "said"),
     [
         ("no roster", IntegrityFailure, "without a roster"),
-        ("the hub's key for another site", IntegrityFailure, "signature of kind 'mask-key'"),
-        ("the hub's key for this site", IntegrityFailure, "signature of kind 'mask-key'"),
+        ("the hub's key for another site", IntegrityFailure, "signature of kind 'mask-keys'"),
+        ("the hub's key for this site", IntegrityFailure, "signature of kind 'mask-keys'"),
         ("another job's key", IntegrityFailure, "for another job"),
-        ("a site left out", RoundFailed, "No mask key from cedar"),
+        ("a site left out", RoundFailed, "No keys from cedar"),
         ("a site too many", IntegrityFailure, "not over the Plan's sites"),
         ("a site twice", IntegrityFailure, "not over the Plan's sites"),
         ("something else", IntegrityFailure, "cannot be read"),
@@ -200,11 +212,12 @@ def test_a_roster_that_is_not_the_plans_is_refused(
     waiting: Opened, case: str, error: type[SynthemaError], said: str
 ) -> None:
     true = waiting.roster["announcements"]
-    douglas = Announcement("douglas", JOB, waiting.plan.digest, "d0" * 32).signed(KEYS["douglas"]).to_dict()
+    douglas = Announcement("douglas", JOB, waiting.plan.digest, ("d0" * 32,)).signed(KEYS["douglas"]).to_dict()
+    keys = ("f0" * 32,) * len(waiting.gathered.announcements[0].mask_keys)
     shown = {
         "no roster": None,
-        "the hub's key for another site": waiting.forged("birch", mask_key="f0" * 32),
-        "the hub's key for this site": waiting.forged("alder", mask_key="f0" * 32),
+        "the hub's key for another site": waiting.forged("birch", mask_keys=keys),
+        "the hub's key for this site": waiting.forged("alder", mask_keys=keys),
         "another job's key": waiting.forged("birch", job="j2"),
         "a site left out": {**waiting.roster, "announcements": true[:2]},
         "a site too many": {**waiting.roster, "announcements": [*true, douglas]},
@@ -212,37 +225,72 @@ def test_a_roster_that_is_not_the_plans_is_refused(
         "something else": {"announcements": 3},
     }[case]
     with pytest.raises(error, match=said):
-        waiting.worker.answer(1, np.zeros(2), shown)
+        waiting.worker.answer(1, np.zeros(2), shown, None)
 
 
-@pytest.mark.parametrize("first", [-1, 0, 2])
-def test_rounds_come_in_their_order(waiting: Opened, first: int) -> None:
-    with pytest.raises(Refused, match="not the one that comes next") as told:
-        waiting.worker.answer(first, np.zeros(2), waiting.roster)
-    assert told.value.rule == "protocol"
+@pytest.mark.parametrize("first", [-1, 0, 1000])
+def test_there_are_no_rounds_but_the_plans(trio: Trio, first: int) -> None:
+    with Opened(trio, plan_of(trio, "cox"), "j9") as job:
+        with pytest.raises(Refused, match="no such round") as told:
+            job.answer(first, np.zeros(2))
+        assert told.value.rule == "protocol"
 
 
-def test_no_round_is_answered_twice_and_none_beyond_the_plans(trio: Trio) -> None:
-    """Two answers to one round, or one too many, could be subtracted."""
-    with Opened(trio, plan_of(trio)) as job:
-        job.worker.answer(1, NOTHING, job.roster)
-        for index in (1, 2):
-            with pytest.raises(Refused, match="not the one that comes next"):
-                job.worker.answer(index, NOTHING, job.roster)
+def test_a_round_has_one_answer(trio: Trio) -> None:
+    """Two could be subtracted. Asked again, also in another process, a site gives the same bytes or none."""
+    plan = plan_of(trio, "cox")
+    with Opened(trio, plan, "j3") as job:
+        first = job.answer(1, np.zeros(2))
+        np.testing.assert_array_equal(job.answer(1, np.zeros(2)), first)
+        with pytest.raises(Refused, match="had another input before"):
+            job.answer(1, np.full(2, 0.5))
+        second = job.answer(2, np.full(2, 0.5))
+        with pytest.raises(Refused, match="is over at this site"):
+            job.answer(1, np.zeros(2))
+    again = trio["alder"].worker(plan, "j3", again=True)
+    with closing({"alder": again}):
+        again.announce()
+        np.testing.assert_array_equal(again.answer(2, np.full(2, 0.5), None, None), second)
+        with pytest.raises(Refused, match="had another input before"):
+            again.answer(2, np.zeros(2), None, None)
 
 
-def test_an_input_that_the_analysis_does_not_take_is_refused_for_good(trio: Trio) -> None:
-    with Opened(trio, plan_of(trio)) as job:
-        with pytest.raises(Refused, match="takes no input"):
-            job.worker.answer(1, np.ones(3), job.roster)
-        with pytest.raises(IntegrityFailure, match="has a roster already"):
-            job.worker.answer(1, NOTHING, job.roster)
+def test_noise_is_drawn_once_a_round(trio: Trio) -> None:
+    """Fresh noise for the same masks would show what the noise hides."""
+    plan = plan_of(trio, "histogram")
+    with Opened(trio, plan, "j4") as job:
+        first = job.answer(1, NOTHING)
+    again = trio["alder"].worker(plan, "j4", again=True)
+    with closing({"alder": again}):
+        again.announce()
+        np.testing.assert_array_equal(again.answer(1, NOTHING, None, None), first)
+
+
+def test_a_round_that_was_not_kept_on_the_disk_does_not_leave(trio: Trio) -> None:
+    with Opened(trio, plan_of(trio), "j5") as job:
+        shutil.rmtree(trio["alder"].site.state.job_folder("j5"))
+        with pytest.raises(Unavailable, match="folder cannot be used"):
+            job.answer(1, NOTHING)
+
+
+def test_what_a_job_keeps_is_readable_by_the_site_alone(trio: Trio) -> None:
+    with Opened(trio, plan_of(trio), "j6") as job:
+        job.answer(1, NOTHING)
+        folder = trio["alder"].site.state.job_folder("j6")
+        assert {path.name for path in folder.iterdir()} == {"seed", "roster", "masked-1"}
+        assert folder.stat().st_mode & 0o077 == 0
+        assert all(path.stat().st_mode & 0o077 == 0 for path in folder.iterdir())
+
+
+def test_an_input_that_the_analysis_does_not_take_is_refused(trio: Trio) -> None:
+    with Opened(trio, plan_of(trio), "j7") as job, pytest.raises(Refused, match="takes no input"):
+        job.answer(1, np.ones(3))
 
 
 def test_a_round_before_the_job_is_open_is_refused(trio: Trio) -> None:
     worker = trio["alder"].worker(plan_of(trio))
     with closing({"alder": worker}), pytest.raises(Refused, match="before the job is open"):
-        worker.answer(1, NOTHING, None)
+        worker.answer(1, NOTHING, None, None)
 
 
 def test_a_killed_worker_ends_the_round_and_leaves_nothing(trio: Trio) -> None:
@@ -253,7 +301,7 @@ def test_a_killed_worker_ends_the_round_and_leaves_nothing(trio: Trio) -> None:
         process.wait()
         for _ in range(2):
             with pytest.raises(RoundFailed, match="ended early"):
-                job.worker.answer(1, NOTHING, job.roster)
+                job.answer(1, NOTHING)
     assert children() == before
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from synthema_core.analyses.base import Analysis, Rows, Sums
+from synthema_core.analyses.base import Analysis, Patients, Rows, Sums
 from synthema_core.analyses.conduct import conduct
 from synthema_core.canonical import canonical
 from synthema_core.schemas import Field, Kind, Schema
@@ -54,7 +54,7 @@ def _federate(analysis: Analysis, sites: Sequence[Rows], min_patients: int = 1, 
         total = np.zeros(layout.length, dtype=np.uint64)
         for rows in sites:
             only = {name: rows[name] for name in analysis.columns}
-            total += layout.quantise(analysis.contribution(only, values))
+            total += layout.quantise(analysis.contribution(only, values, Patients.one_a_row(only)))
         return Sums(layout.dequantise(total), len(sites), noise, min_patients)
 
     done, _ = conduct(analysis, ask)

@@ -28,14 +28,24 @@ def mean_audit(noise: Samples, variance: float) -> float:
 def epsilon_shown(without: Samples, with_one_more: Samples, delta: float) -> float:
     """A lower bound of epsilon at `delta`, wrong with probability ALARM: none shows more than it honestly declares.
 
-    An event (at least, or at most, so much) is chosen on the first half of the samples; on the other half its two
-    probabilities are bounded (Clopper and Pearson 1934), and P(event) <= e^epsilon P'(event) + delta is turned round.
+    An event (at least, at most, or exactly so much) is chosen on the first half of the samples; on the other half its
+    two probabilities are bounded (Clopper and Pearson 1934), and P(event) <= e^epsilon P'(event) + delta is turned
+    round.
     """
     half = len(without) // 2
-    worlds = [(sign * a, sign * b) for sign in (1, -1) for a, b in ((without, with_one_more), (with_one_more, without))]
+    pairs = ((without, with_one_more), (with_one_more, without))
+    worlds = [(sign * a, sign * b) for sign in (1, -1) for a, b in pairs]
+    worlds += [pair for pair in (_most_frequent(a, b, half) for a, b in pairs) if pair is not None]
     events = [(a, b, least) for a, b in worlds for least in _thresholds(a[:half])]
     likely, unlikely, least = max(events, key=lambda event: _bound(event[0][:half], event[1][:half], event[2], delta))
     return _bound(likely[half:], unlikely[half:], least, delta)
+
+
+def _most_frequent(likely: Samples, unlikely: Samples, half: int) -> tuple[Samples, Samples] | None:
+    """1 for the value that occurs most often in the first half, 0 for all others; None where none occurs twice."""
+    values, often = np.unique(likely[:half], return_counts=True)
+    value = values[np.argmax(often)]
+    return None if often.max() == 1 else ((likely == value).astype(np.int64), (unlikely == value).astype(np.int64))
 
 
 def _thresholds(samples: Samples) -> Samples:

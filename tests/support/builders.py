@@ -60,6 +60,7 @@ def plan(analysis: str = "kaplan-meier", options: dict[str, str] | None = None, 
         "kaplan-meier": {"time": "days", "event": "died", "step": "100"},
         "cox": {"time": "days", "event": "died", "covariates": "age"},
         "histogram": {"column": "arm"},
+        "mean": {"column": "age"},
     }
     made = make_plan(
         analysis,

@@ -18,14 +18,17 @@ import numpy as np
 
 from support.builders import ENGINE, SITES, at, card
 from synthema_core.analyses import find, from_plan
-from synthema_core.analyses.base import Rows, Sums
+from synthema_core.analyses.base import Patients, Rows, Sums
 from synthema_core.analyses.conduct import conduct
 from synthema_core.code.questions import CodeQuestion
 from synthema_core.errors import InvalidInput, NotAuthenticated, NotFound, SynthemaError, TransitionDenied, to_wire
 from synthema_core.plan import Plan
+from synthema_core.public_budget import PublicBudget
 from synthema_core.release import Release, guarantee_of
 from synthema_core.request import TERMINAL, Event, Request, Role, Status, Verb, decide, fold
 from synthema_core.request_record import RequestRecord
+from synthema_hub.service.budget_view import budget_view, own_requests
+from synthema_hub.service.stored_answers import own_answer
 from synthema_hub.service.views import request_view, trail_view
 
 URL, TOKEN, RESEARCHER = "http://127.0.0.1:9/services/federation", "a-token", "rosalind"
@@ -45,7 +48,7 @@ def patients(seed: int, number: int = 80) -> Rows:
 
 
 def answer(analysis: str, options: Mapping[str, str], noise: float = 0.0, schema: Any = None) -> dict[str, Any]:
-    """The result of a question to the invented patients of three sites."""
+    """The result of a question to the invented patients of three sites; noise in units of its first block."""
     question = find(analysis).from_options(options, schema or card("alder").schema)
     return _conduct(question, noise)
 
@@ -57,11 +60,16 @@ def _conduct(question: Any, noise: float) -> dict[str, Any]:
         if isinstance(question, CodeQuestion):  # nothing here runs code
             total = np.zeros(question.layout.length)
         else:
-            total = sum(question.contribution(patients(seed), values) for seed, _ in enumerate(SITES))
-        total = total + dice.normal(0, noise, len(total)).round() if noise else total
-        cuts = np.cumsum([block.length for block in question.layout.blocks])[:-1]
-        names = [block.name for block in question.layout.blocks]
-        return Sums(dict(zip(names, np.split(total, cuts), strict=True)), len(SITES), noise**2, min_patients=5)
+            sites = [patients(seed) for seed, _ in enumerate(SITES)]
+            total = sum(question.contribution(rows, values, Patients.one_a_row(rows)) for rows in sites)
+        blocks = question.layout.blocks
+        steps = noise * 2.0 ** blocks[0].fractional_bits
+        parts = np.split(total, np.cumsum([block.length for block in blocks])[:-1])
+        noisy = {
+            block.name: part + dice.normal(0, steps, block.length).round() * 2.0**-block.fractional_bits
+            for block, part in zip(blocks, parts, strict=True)
+        }
+        return Sums(noisy, len(SITES), steps**2, min_patients=5)
 
     return conduct(question, ask)[0].result
 
@@ -79,6 +87,8 @@ class FakeFederation(httpx.BaseTransport):
         Whether nothing answers at all.
     shared
         What stewards have shared of each Request's logs.
+    budgets
+        What sites have told of theirs: (site, standing).
     """
 
     def __init__(self) -> None:
@@ -90,6 +100,7 @@ class FakeFederation(httpx.BaseTransport):
         self.offered = [card(site) for site in SITES]
         self.calls: list[str] = []
         self.shared: dict[str, list[dict[str, str]]] = {}
+        self.budgets: list[tuple[str, PublicBudget]] = []
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path.removeprefix(_PREFIX)
@@ -111,6 +122,10 @@ class FakeFederation(httpx.BaseTransport):
                 return httpx.Response(200, json=[self._site(site) for site in SITES])
             case ("GET", "catalogue"):
                 return httpx.Response(200, json=[offer.to_dict() for offer in self.offered])
+            case ("GET", "budgets"):
+                return httpx.Response(200, json=self._budgets(request.url.params))
+            case ("GET", "answers", digest):
+                return httpx.Response(200, json=self._answer_to(digest))
             case ("GET", "requests"):
                 return httpx.Response(200, json=[self.view(identifier) for identifier in reversed(self.records)])
             case ("POST", "requests"):
@@ -155,6 +170,20 @@ class FakeFederation(httpx.BaseTransport):
         self.records[identifier] = RequestRecord(request, plan, body["name"], ())
         self._do(identifier, Verb.SUBMIT, plan.requester, Role.RESEARCHER)
         return self.view(identifier)
+
+    def _budgets(self, asked: Mapping[str, str]) -> list[dict[str, Any]]:
+        mine = own_requests(self.records.values(), RESEARCHER)
+        return [
+            budget_view(site, told, RESEARCHER, asked.get("purpose", ""), mine)
+            for site, told in self.budgets
+            if asked.get("dataset", "") in ("", *told.datasets)
+        ]
+
+    def _answer_to(self, question_digest: str) -> dict[str, Any]:
+        record = own_answer(self.records.values(), RESEARCHER, question_digest)
+        if record is None or record.released is None:
+            raise NotFound("You have no answer to this question.")
+        return {"request": record.request.id, "name": record.name, "release": record.released.detail["release"]}
 
     def _record(self, identifier: str) -> RequestRecord:
         if identifier not in self.records:

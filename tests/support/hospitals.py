@@ -15,15 +15,16 @@ import psutil
 from support.builders import NOW, SITES, Ticking, at
 from support.site import POLICY, write_patients, write_schema
 from synthema_core.analyses import from_plan
-from synthema_core.analyses.base import Rows
+from synthema_core.analyses.base import Patients, Rows
 from synthema_core.plan import Plan
-from synthema_core.secure_sum import Announcement, Roster, add
+from synthema_core.secure_sum import Roster, add
 from synthema_core.secure_sum.layout import Floats, Ring
 from synthema_datasite.ingest import ingest
 from synthema_datasite.service.claims import Claim
 from synthema_datasite.service.records import DatasetRecord, dataset_records
 from synthema_datasite.service.site import Site
 from synthema_datasite.state import SiteState
+from synthema_datasite.store.job_folder import forget
 from synthema_datasite.store.parquet import ParquetRows
 from synthema_datasite.worker.process import WorkerProcess
 
@@ -54,14 +55,22 @@ class Hospital:
         ingest(state, site.journal, table, "trial", write_schema(folder), "engineer", at())
         return cls(site, dataset_records(site.journal)["trial"], sandbox)
 
-    def worker(self, plan: Plan, job: str = JOB, record: DatasetRecord | None = None, **more: Any) -> WorkerProcess:
-        """The process that a served datasite starts for that claim; `more` are parts of the claim."""
-        claim = Claim(job, "r1", plan, record or self.record, **more)
-        rows = self.site.state.folder / claim.dataset.path
-        return WorkerProcess(claim, self.site.name, rows, self.site.state.salt(), self.sandbox)
+    def worker(
+        self, plan: Plan, job: str = JOB, record: DatasetRecord | None = None, *, again: bool = False, **more: Any
+    ) -> WorkerProcess:
+        """The process that a served datasite starts for that claim; `more` are parts of the claim.
 
-    def announcement(self, plan: Plan, mask_key: str, job: str = JOB) -> Announcement:
-        return Announcement(self.site.name, job, plan.digest, mask_key).signed(self.site.state.identity())
+        Parameters
+        ----------
+        again
+            Whether it goes on with a Job that another process had begun.
+        """
+        claim = Claim(job, "r1", plan, record or self.record, **more)
+        state = self.site.state
+        rows, folder = state.folder / claim.dataset.path, state.job_folder(job)
+        if not again:
+            forget(folder)
+        return WorkerProcess(claim, self.site.name, rows, state.salt(), folder, self.sandbox)
 
     def rows(self, columns: tuple[str, ...]) -> Rows:
         path, facts = self.site.state.folder / self.record.path, self.record.facts
@@ -106,18 +115,22 @@ class Running:
         self.workers = {name: hospital.worker(plan, job, **parts.get(name, {})) for name, hospital in trio.items()}
         self.rows = {name: hospital.rows(self.analysis.columns) for name, hospital in trio.items()}
         try:
-            announced = [trio[name].announcement(plan, worker.announce(), job) for name, worker in self.workers.items()]
+            announced = [
+                worker.announce().signed(trio[name].site.state.identity()) for name, worker in self.workers.items()
+            ]
         except BaseException:
             for worker in self.workers.values():
                 worker.close()
             raise
-        self.roster = Roster.gather(job, plan.digest, announced, plan.identities)
+        rounds = self.analysis.max_rounds
+        self.roster = Roster.gather(job, plan.digest, announced, plan.identities, plan.terms, rounds)
 
     def ask(self, round_index: int, values: Floats) -> dict[str, Ring]:
         """All sites at the same time, as the hub asks them."""
         roster = self.roster.to_dict() if round_index == 1 else None
         with ThreadPoolExecutor() as asking:
-            answers = [asking.submit(worker.answer, round_index, values, roster) for worker in self.workers.values()]
+            workers = self.workers.values()
+            answers = [asking.submit(worker.answer, round_index, values, roster, None) for worker in workers]
             return {name: answer.result() for name, answer in zip(self.workers, answers, strict=True)}
 
     def total(self, masked: dict[str, Ring]) -> Ring:
@@ -126,7 +139,7 @@ class Running:
     def plain(self, values: Floats) -> dict[str, Ring]:
         """What each site adds, as nobody but itself may know it."""
         return {
-            name: self.plan.layout.quantise(self.analysis.contribution(rows, values))
+            name: self.plan.layout.quantise(self.analysis.contribution(rows, values, Patients.one_a_row(rows)))
             for name, rows in self.rows.items()
         }
 

@@ -57,6 +57,8 @@ OUTCOME: dict[str, Any] = {
     "noise_standard_deviation": None,
     "rounds": 2,
     "quantisation_error": 0.5,
+    "missing": {},
+    "cumulative": {},
 }
 #: The same of the sum of `support.code.aggregate`.
 SUM: dict[str, Any] = {
@@ -71,6 +73,8 @@ SUM: dict[str, Any] = {
     "noise_standard_deviation": None,
     "rounds": 1,
     "quantisation_error": 0.0,
+    "missing": {},
+    "cumulative": {},
 }
 
 

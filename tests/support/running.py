@@ -17,6 +17,7 @@ import psutil
 from synthema_core.cli.hub_login import RESEARCH_SCOPES, token_by_login_form
 from synthema_core.cli.local_federation import RESEARCHER, LocalFederation, Person, Ports
 from synthema_core.cli.processes import Children, run_verb
+from synthema_core.errors import Unavailable
 from synthema_core.request import TERMINAL
 from synthema_core.request_record import RequestRecord, request_record
 from synthema_core.sqlite_journal import SqliteJournal
@@ -81,19 +82,28 @@ class Running:
         return str(self.session().client.request(request)["status"])
 
     def wait_until_ended(self, request: str, seconds: float = _PATIENCE_SECONDS) -> dict[str, Any]:
-        """The Request's last view."""
-        wait_for(lambda: self.status(request) in TERMINAL, f"the request {request} had ended", seconds)
+        """The Request's last view. A hub that is being restarted is waited for, too."""
+
+        def has_ended() -> bool:
+            with suppress(Unavailable):
+                return self.status(request) in TERMINAL
+            return False
+
+        wait_for(has_ended, f"the request {request} had ended", seconds)
         return self.session().client.request(request)
 
     def state(self, site: str) -> Path:
         return self.local.site_state(site)
 
+    def journal(self, site: str) -> SqliteJournal:
+        return SqliteJournal(self.state(site) / "journal.sqlite")
+
     def record(self, site: str, request: str) -> RequestRecord:
         """The Request as that site's own Journal has it."""
-        return request_record(SqliteJournal(self.state(site) / "journal.sqlite"), request, site)
+        return request_record(self.journal(site), request, site)
 
     def has_received(self, site: str, request: str) -> bool:
-        return bool(SqliteJournal(self.state(site) / "journal.sqlite").entries(f"request/{request}"))
+        return bool(self.journal(site).entries(f"request/{request}"))
 
     def review(self, site: str, verb: str, request: str, *words: str) -> str:
         """The site's steward decides, by the real verb."""
@@ -106,9 +116,9 @@ class Running:
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda site: self.review(site, "approve", request), sites or self.sites))
 
-    def released(self, request: str) -> dict[str, Any]:
-        """Approved by all sites, run, and its result."""
-        self.approve(request)
+    def released(self, request: str, sites: Sequence[str] = ()) -> dict[str, Any]:
+        """Approved by all sites that are asked, run, and its result."""
+        self.approve(request, sites)
         view = self.wait_until_ended(request)
         assert view["status"] == "released", view["failure"]
         return dict(self.session().client.release(request).to_dict())

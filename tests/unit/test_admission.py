@@ -62,6 +62,11 @@ def private(**changes: Any) -> Plan:
     return plan("histogram", **changes)
 
 
+def alone() -> Plan:
+    """Asks Alder alone, which adds the noise in full."""
+    return private(sites=("alder",), output=OutputPolicy(5, 1), privacy=PrivacyTarget(1.0, 1e-6, insiders=0))
+
+
 def exact_times() -> tuple[Plan, SiteFacts]:
     """A survival curve at the event times themselves, from a dataset large enough for its many numbers."""
     asked = plan(options={"time": "days", "event": "died", "step": "1"})
@@ -120,6 +125,9 @@ BROKEN: dict[str, list[Callable[[], tuple[Plan, SiteFacts]]]] = {
         lambda: (plan(), site(policy=limits(min_sites=4))),
         lambda: (plan(sites=(*SITES, "douglas")), site(policy=limits(min_sites=4))),  # four now, but three would do
     ],
+    "insiders": [lambda: (private(), site(policy=limits(insiders=2)))],
+    "local": [lambda: (alone(), site()), lambda: (alone(), site(policy=limits(min_sites=5)))],
+    "diffprivlib": [lambda: (replace(plan(), analysis="diffprivlib"), site())],
     "schema": [lambda: (plan(), site(dataset=dataset(schema=EXACT_TIMES)))],
     "parameters": [
         lambda: (other_parameters(plan(), confidence=2.0), site()),
@@ -189,6 +197,18 @@ def test_limits_are_met_exactly() -> None:
     admit(plan(sites=(*SITES, "douglas"), output=OutputPolicy(5, 4)), site(policy=limits(min_sites=4)))
     admit(private(epsilon=0.5), site(policy=limits(epsilon_per_request=0.5)))
     admit(private(privacy=PrivacyTarget(1.0, 1e-7)), site(budget=Budget(3.0, 1e-7)))
+
+
+def test_how_many_insiders_a_site_wants_is_met_exactly() -> None:
+    admit(private(), site(policy=limits(insiders=1)))
+    admit(private(privacy=PrivacyTarget(1.0, 1e-6, insiders=0)), site(policy=limits(insiders=0)))
+    assert refused_under(private(privacy=PrivacyTarget(1.0, 1e-6, insiders=0)), site()) == "insiders"
+    admit(plan(), site(policy=limits(insiders=9)))  # an exact Plan has no noise to know
+
+
+def test_one_site_alone_needs_no_other_where_its_policy_allows_that() -> None:
+    """Neither other sites nor insiders: its own noise hides its patients."""
+    admit(alone(), site(policy=limits(local=True, min_sites=5, insiders=3)))
 
 
 def test_the_numbers_of_all_rounds_count() -> None:

@@ -8,11 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from numpy.typing import NDArray
 from scipy.stats import chisquare
 
-from support.builders import KEYS
 from support.code import (
     OUTPUTS,
     SUMMED,
@@ -27,16 +25,15 @@ from support.code import (
     returned,
     table,
 )
+from support.sums import Remembered, summed_with
 from synthema_core.analyses.base import Rows
 from synthema_core.code.combine import block_of, bounded, summed
 from synthema_core.code.outputs import Output, Outputs
 from synthema_core.code.questions import PerBlock, PerPatient
 from synthema_core.code.references import selected
 from synthema_core.errors import IntegrityFailure, NotFound, Refused, Unavailable
-from synthema_core.plan import Plan
 from synthema_core.sandbox.port import End, Limits, Outcome
-from synthema_core.secure_sum import Announcement, Member, Roster, add, input_digest
-from synthema_core.secure_sum.layout import Floats, Ring
+from synthema_core.secure_sum.layout import Floats
 from synthema_datasite.worker.contributions import OfCode, OfStaged
 from synthema_datasite.worker.contributor import Contributor
 
@@ -271,20 +268,6 @@ def test_staged_numbers_are_summed_as_they_are() -> None:
 # What a site leaves out
 
 
-def summed_alone(audited: Contributor, plan: Plan) -> Ring:
-    """The sum in which the two others add nothing: what alder let out."""
-    length = plan.layout.length
-    others = {site: Member(site, X25519PrivateKey.generate()) for site in ("birch", "cedar")}
-    keys = {"alder": audited.mask_key, **{site: member.public_key for site, member in others.items()}}
-    announced = [Announcement(site, "j1", plan.digest, key).signed(KEYS[site]) for site, key in keys.items()]
-    roster = Roster.gather("j1", plan.digest, announced, plan.identities)
-    arrived = {"alder": audited.contribute(1, NOTHING, roster.to_dict())}
-    for site, member in others.items():
-        member.join(roster)
-        arrived[site] = member.mask(1, input_digest(NOTHING), np.zeros(length, dtype=np.uint64))
-    return add(arrived, plan.sites, length)
-
-
 MANY = Outputs((Output("n", (4000,), 1000.0), Output("years", (4,), 1e6)))
 
 
@@ -295,8 +278,10 @@ class Job:
         self.question = aggregate(outputs=MANY)
         plan = code_plan(self.question)
         values = np.concatenate([np.full(4000, 7.0), [1.5, 2.5, 3.5, -4.5]])
-        audited = Contributor("j1", "alder", plan, self.question, OfStaged(self.question, values), left_out)
-        self.ring = summed_alone(audited, plan)
+        audited = Contributor(
+            "j1", "alder", plan, self.question, OfStaged(self.question, values), Remembered(), left_out
+        )
+        self.ring = summed_with(audited, plan, {})
         self.exact = plan.layout.quantise(values)
 
 
@@ -338,8 +323,8 @@ def test_what_is_left_out_of_a_private_answer_is_random_beyond_its_noise() -> No
     plan = code_plan(question)
     time, sandbox = FakeTime(), ScriptedSandbox(plain)
     code = OfCode(question, InMemory(table((20.0,))), "id", KEY, sandbox.open, time.clock, time.sleep)
-    audited = Contributor("j1", "alder", plan, question, code, selected(["flags"], OUTPUTS))
-    let_out = summed_alone(audited, plan)
+    audited = Contributor("j1", "alder", plan, question, code, Remembered(), selected(["flags"], OUTPUTS))
+    let_out = summed_with(audited, plan, {})
     flags = let_out[1:].view(np.int64)
     assert abs(int(let_out[:1].view(np.int64)[0])) < 2**40
     assert np.all(np.abs(flags) > 2**40)
@@ -350,8 +335,8 @@ def test_nothing_leaves_before_its_moment() -> None:
     question = per_patient()
     time, sandbox = FakeTime(), ScriptedSandbox(fails, seconds=lambda _: 0.03)
     code = OfCode(question, InMemory(table((20.0, 30.0))), "id", KEY, sandbox.open, time.clock, time.sleep)
-    began = time.now
-    summed_alone(Contributor("j1", "alder", code_plan(question), question, code), code_plan(question))
+    began, made = time.now, code_plan(question)
+    summed_with(Contributor("j1", "alder", made, question, code, Remembered()), made, {})
     assert time.now - began == pytest.approx(question.answer_seconds, abs=1e-9)
 
 
@@ -359,6 +344,7 @@ def test_what_could_not_be_evaluated_leaves_not_at_all() -> None:
     question = per_patient()
     time, sandbox = FakeTime(), ScriptedSandbox(plain, breaks=Unavailable("The sandbox broke twice."))
     code = OfCode(question, InMemory(table((20.0,))), "id", KEY, sandbox.open, time.clock, time.sleep)
+    made = code_plan(question)
     with pytest.raises(Refused, match="no answer at the moment") as refused:
-        summed_alone(Contributor("j1", "alder", code_plan(question), question, code), code_plan(question))
+        summed_with(Contributor("j1", "alder", made, question, code, Remembered()), made, {})
     assert refused.value.rule == "answer-time"

@@ -1,52 +1,26 @@
-"""The hub's coordinator over real masks, without Flower: how long it waits, and what it says of the noise."""
+"""The hub's coordinator over real masks, without Flower: whom it waits for, what it sums, what it says of the noise."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pytest
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from support.builders import KEYS, SITES, plan
 from support.code import aggregate, code_plan, per_block, per_patient
+from support.sums import Away, InProcessLine, SumSite, nobody, sites_of
 from synthema_core.analyses import from_plan
+from synthema_core.charging import mechanism_of
+from synthema_core.errors import IntegrityFailure, RoundFailed
 from synthema_core.plan import Plan
-from synthema_core.secure_sum import Announcement, Member, Roster, input_digest
 from synthema_core.wire import JobMessage, Kind
-from synthema_hub.federated.coordinator import ROUND_SECONDS, Coordinator
+from synthema_hub.federated.coordinator import Coordinator
+from synthema_hub.federated.secure_rounds import SecureRounds
 
-
-@dataclass
-class Exchange:
-    """Implements what the coordinator uses of SiteExchange: three sites that add the same ring elements, masked."""
-
-    plan: Plan
-    each: int = 1
-    timeouts: dict[Kind, float] = field(default_factory=dict)
-    members: dict[str, Member] = field(default_factory=dict)
-
-    def ask_all(self, message: JobMessage, expected: Kind, timeout_seconds: float) -> dict[str, JobMessage]:
-        self.timeouts[message.kind] = timeout_seconds
-        answer = self._open if message.kind is Kind.OPEN else self._round
-        return {site: answer(site, message) for site in SITES}
-
-    def tell_all(self, message: JobMessage, timeout_seconds: float) -> None:
-        self.timeouts[message.kind] = timeout_seconds
-
-    def _open(self, site: str, message: JobMessage) -> JobMessage:
-        member = self.members[site] = Member(site, X25519PrivateKey.generate())
-        made = Announcement(site, message.text("job"), message.text("plan_digest"), member.public_key)
-        return JobMessage(Kind.ANNOUNCED, {"announcement": made.signed(KEYS[site]).to_dict()})
-
-    def _round(self, site: str, message: JobMessage) -> JobMessage:
-        member, index = self.members[site], message.count("round")
-        if index == 1:
-            member.join(Roster.from_dict(message.body["roster"]))
-        ring = np.full(self.plan.layout.length, self.each, dtype=np.uint64)
-        masked = member.mask(index, input_digest(message.values()), ring)
-        return JobMessage(Kind.MASKED, {"round": index}, masked)
+FOUR = (*SITES, "douglas")
 
 
 @dataclass
@@ -59,10 +33,16 @@ class Service:
         self.told.append(text)
 
 
-def run(made: Plan) -> tuple[dict[str, Any], Exchange, Service]:
-    exchange, service = Exchange(made), Service()
-    coordinator = Coordinator("j1", "r1", made, exchange, service)  # type: ignore[arg-type]
-    return coordinator.run(), exchange, service
+def run(made: Plan, away: Away = nobody, each: int = 1) -> tuple[dict[str, Any], InProcessLine, Service]:
+    line, service = InProcessLine(sites_of(made, KEYS, each), away), Service()
+    coordinator = Coordinator("j1", "r1", made, line.exchange(), service)  # type: ignore[arg-type]
+    return coordinator.run(), line, service
+
+
+def counts(outcome: dict[str, Any], made: Plan) -> list[float]:
+    """Of a histogram, in ring steps."""
+    bits = made.layout.blocks[0].fractional_bits
+    return [cell["count"] * 2**bits for cell in outcome["result"]["cells"]]
 
 
 CODE = {
@@ -75,10 +55,20 @@ CODE = {
 @pytest.mark.parametrize("made", [*CODE.values(), plan("histogram")], ids=[*CODE, "histogram"])
 def test_a_round_is_waited_for_as_long_as_the_plans_answer_takes(made: Plan) -> None:
     answer_seconds = from_plan(made.analysis, made.parameters).answer_seconds
-    outcome, exchange, service = run(made)
-    assert exchange.timeouts[Kind.ROUND] == answer_seconds + ROUND_SECONDS
+
+    def late(site: str, message: JobMessage) -> str:
+        return "silent" if message.kind is Kind.ROUND and line.now < answer_seconds + 30 else ""
+
+    line = InProcessLine(sites_of(made, KEYS), late)
+    outcome = Coordinator("j1", "r1", made, line.exchange(), Service()).run()  # type: ignore[arg-type]
     assert outcome["rounds"] == 1
-    assert ("the code runs" in service.told[-1]) is (answer_seconds > 0)
+    assert line.now < answer_seconds + 40
+
+
+def test_code_is_said_to_run_until_its_moment() -> None:
+    for shape, made in CODE.items():
+        _, _, service = run(made)
+        assert ("the code runs" in service.told[-1]) is (shape != "aggregate")
 
 
 @pytest.mark.parametrize("shape", CODE)
@@ -92,14 +82,143 @@ def test_the_noise_of_code_differs_by_output_and_is_said_there(shape: str) -> No
         assert said["age"] == pytest.approx(50 * said["flags"])
 
 
-def test_the_noise_of_a_histogram_is_one_number() -> None:
-    outcome, _, _ = run(plan("histogram"))
-    assert outcome["noise_standard_deviation"] > 0
-
-
 def test_the_sum_of_what_three_sites_staged() -> None:
     made = CODE["aggregate"]
     outcome, _, _ = run(made)
     steps = {block.name: 2.0**-block.fractional_bits for block in made.layout.blocks}
     for output in outcome["result"]["outputs"]:
         assert output["values"] == [3 * steps[output["name"]]] * len(output["values"])
+
+
+def test_where_nobody_may_be_missing_a_round_is_one_exchange() -> None:
+    """Three sites, or exact sums: nothing is dealt and nothing is ever revealed."""
+    for made in (plan("histogram"), plan("kaplan-meier", sites=FOUR)):
+        _, line, _ = run(made)
+        assert line.kinds("alder") == [Kind.OPEN, Kind.ROUND]
+
+
+def test_with_four_sites_a_noisy_round_is_two_exchanges_and_dealing_comes_once() -> None:
+    made = plan("histogram", sites=FOUR)
+    outcome, line, _ = run(made, each=7)
+    assert line.kinds("alder") == [Kind.OPEN, Kind.ROSTER, Kind.ROUND, Kind.UNMASK]
+    assert set(counts(outcome, made)) == {4 * 7}
+    assert outcome["missing"] == {}
+
+
+def missing(victim: str, *kinds: Kind, how: str = "silent") -> Away:
+    return lambda site, message: how if site == victim and message.kind in kinds else ""
+
+
+@pytest.mark.parametrize("how", ["silent", "unreached"])
+@pytest.mark.parametrize("kind", [Kind.OPEN, Kind.ROSTER, Kind.ROUND, Kind.UNMASK])
+def test_a_site_may_vanish_in_any_phase(kind: Kind, how: str) -> None:
+    made = plan("histogram", sites=FOUR)
+    outcome, line, _ = run(made, missing("birch", kind, how=how), each=7)
+    in_sum = 4 if kind is Kind.UNMASK else 3
+    assert set(counts(outcome, made)) == {in_sum * 7}
+    assert list(outcome["missing"]) == ([] if in_sum == 4 else ["birch"])
+    mechanism = mechanism_of(made, from_plan(made.analysis, made.parameters))
+    assert outcome["noise_standard_deviation"] == pytest.approx(deviation(made, in_sum, mechanism))
+    assert Kind.CERTIFIED in line.kinds("alder") if kind is Kind.ROUND else True
+
+
+def deviation(made: Plan, sites: int, mechanism: Any) -> float:
+    """Of a count over so many sites: each adds its part of the noise."""
+    steps = 2.0 ** made.layout.blocks[0].fractional_bits
+    return math.sqrt(sites / made.terms.contributors) * mechanism.standard_deviation / steps
+
+
+@pytest.mark.parametrize("kind", [Kind.OPEN, Kind.ROSTER, Kind.ROUND, Kind.UNMASK, Kind.CERTIFIED])
+def test_with_too_few_sites_the_job_says_in_which_phase_it_ended(kind: Kind) -> None:
+    made = plan("histogram", sites=FOUR)
+
+    def away(site: str, message: JobMessage) -> str:
+        if kind is Kind.CERTIFIED and site == "birch" and message.kind is Kind.ROUND:
+            return "silent"
+        return "silent" if site in ("alder", "birch") and message.kind is kind else ""
+
+    with pytest.raises(RoundFailed, match="Too few sites took part in") as told:
+        run(made, away)
+    phases = {Kind.OPEN: "the opening", Kind.ROSTER: "the dealing of shares", Kind.ROUND: "round 1"}
+    assert phases.get(kind, "unmasking round 1") in told.value.message
+    assert "alder" in told.value.message
+
+
+def test_an_exact_job_names_the_site_that_is_missing() -> None:
+    made = plan("kaplan-meier", sites=FOUR)
+    with pytest.raises(RoundFailed, match=r"nothing was revealed: 'birch' could not be reached\."):
+        run(made, missing("birch", Kind.ROUND, how="unreached"))
+
+
+def test_a_refusal_names_its_rule_and_where_nobody_may_be_missing_it_is_not_waited_for() -> None:
+    made = plan("kaplan-meier")
+    line = InProcessLine(sites_of(made, KEYS))
+    line.sites[2].memory["roster"] = b"{}"  # as if it had another one
+    with pytest.raises(RoundFailed, match="'birch' refused by its rule 'integrity'"):
+        Coordinator("j1", "r1", made, line.exchange(), Service()).run()  # type: ignore[arg-type]
+    assert line.now < 2
+
+
+def test_a_site_that_comes_back_takes_part_in_the_next_round() -> None:
+    """Its process is another one: what it needs is in its memory."""
+    made = plan("histogram", sites=FOUR)
+    line = InProcessLine(sites_of(made, KEYS, 7), missing("birch", Kind.ROUND))
+    rounds = rounds_of(made, line)
+    first = rounds.sum(1, np.zeros(0))
+    assert first.sites == ("alder", "cedar", "douglas")
+    site(line, "birch").restart()
+    line.away = nobody
+    began = line.now
+    second = rounds.sum(2, np.ones(2))
+    assert second.sites == FOUR
+    assert set(second.total.tolist()) == {4 * 7}
+    assert line.now - began < 2
+
+
+def test_a_site_that_stays_away_costs_later_rounds_little_time() -> None:
+    made = plan("histogram", sites=FOUR)
+    line = InProcessLine(sites_of(made, KEYS), missing("birch", Kind.ROUND))
+    rounds = rounds_of(made, line)
+    rounds.sum(1, np.zeros(0))
+    began = line.now
+    assert len(rounds.sum(2, np.zeros(0)).sites) == 3
+    assert line.now - began < 5
+
+
+def test_a_silent_site_is_asked_again_and_a_restarted_one_gives_the_same_answer() -> None:
+    made = plan("kaplan-meier")
+    line = InProcessLine(sites_of(made, KEYS, 3), missing("birch", Kind.ROUND))
+    rounds = rounds_of(made, line)
+    line.away = lambda name, message: missing("birch", Kind.ROUND)(name, message) if line.now < 40 else ""
+    assert set(rounds.sum(1, np.zeros(0)).total.tolist()) == {9}
+    assert line.kinds("birch").count(Kind.ROUND) > 1
+
+
+def test_what_a_site_says_that_does_not_hold_ends_the_job() -> None:
+    made = plan("histogram", sites=FOUR)
+    line = InProcessLine(sites_of(made, KEYS))
+    site(line, "birch").identity = KEYS["alder"]  # signs as somebody else
+    with pytest.raises(IntegrityFailure, match="A signature of kind 'mask-keys' does not hold"):
+        rounds_of(made, line)
+
+
+def test_what_answers_have_cost_so_far_is_told_by_the_sites() -> None:
+    made = plan("histogram", sites=FOUR)
+    line = InProcessLine(sites_of(made, KEYS))
+    site(line, "birch").spent = 1.25
+    outcome = Coordinator("j1", "r1", made, line.exchange(), Service()).run()  # type: ignore[arg-type]
+    assert outcome["cumulative"] == {"birch": 1.25}
+
+
+def site(line: InProcessLine, name: str) -> SumSite:
+    return line.sites[line.nodes[name]]
+
+
+def rounds_of(made: Plan, line: InProcessLine) -> Any:
+    """Opened, for up to three Rounds."""
+    for one in line.sites.values():
+        one.rounds = 3
+        one.restart()
+    rounds = SecureRounds("j1", "r1", made, 3, 0.0, line.exchange())
+    rounds.open()
+    return rounds

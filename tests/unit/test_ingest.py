@@ -133,6 +133,18 @@ def test_every_problem_is_named_with_its_lines_up_to_a_readable_number(shelf: Sh
     assert "'died' holds something that is neither 0 nor 1 (line 2, 3, 4, 5, 6 and 4 more)." in said
 
 
+def test_a_patient_has_as_many_rows_as_the_schema_allows_and_is_counted_once(shelf: Shelf) -> None:
+    several = {**SCHEMA.to_dict(), "name": "visits", "rows_per_patient": 3}
+    schema = write_schema(shelf.folder, Schema.from_dict(several))
+    two = [FIRST, SECOND, FIRST, SECOND]
+    record = shelf.take("\n".join([HEADER, *two, FIRST]), schema, "visits")
+    assert (record.facts.patients, record.facts.schema.rows_per_patient) == (2, 3)
+    assert len(shelf.rows(record)["id"]) == 5
+    with shelf.unharmed(), pytest.raises(InvalidRows) as told:
+        shelf.take("\n".join([HEADER, *two, FIRST, FIRST, SECOND, FIRST]), schema, "visits")
+    assert "Column 'id' names a patient in more than 3 rows (line 7, 9)." in check_sentence(told.value)
+
+
 def test_lines_are_counted_as_in_a_text_editor(shelf: Shelf) -> None:
     """Empty lines and values of several lines count."""
     table = f'\n{HEADER}\n\n"zx\n1",377.25,1,61.5,a\nzx-2,-377.25,0,47.5,b\n'

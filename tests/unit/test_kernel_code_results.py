@@ -39,7 +39,7 @@ def result(shape: str, left_out: tuple[str, ...] = (), declared: Outputs = DECLA
     plan = code_plan(asked)
     mechanism = mechanism_of(plan, asked)
     values = declared.unflatten(np.arange(declared.length, dtype=np.float64))
-    sums = Sums({name: v.reshape(-1) for name, v in values.items()}, 3, mechanism.variance * 3 if mechanism else 0.0)
+    sums = Sums({name: v.reshape(-1) for name, v in values.items()}, 3, mechanism.sum_variance(3) if mechanism else 0.0)
     made: Any = asked.advance(None, sums).result
     return Result(release_of(plan, redacted(made, left_out, declared) if left_out else made))
 

@@ -66,7 +66,10 @@ def test_every_other_part_is_told_in_words() -> None:
     )
     told = rows(old, new)
     assert told["purpose"] == ("Does it hold?", "Another one")
-    assert told["privacy"] == ('{"epsilon": 1.0, "delta": 1e-06}', '{"epsilon": 0.5, "delta": 1e-06}')
+    assert told["privacy"] == (
+        '{"epsilon": 1.0, "delta": 1e-06, "insiders": 1}',
+        '{"epsilon": 0.5, "delta": 1e-06, "insiders": 1}',
+    )
     assert told["CPU-seconds"] == ("0.1", "0.2")
     assert told["outputs"] == ("age=100, else 50; flags[3]=2, else 0", "age=50, else 0; flags[3]=2 counts, else 0")
     assert told["limits"] == ('{"min_patients": 5, "min_sites": 3}', '{"min_patients": 7, "min_sites": 3}')

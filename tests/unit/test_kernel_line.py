@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from synthema_core.errors import InvalidInput
 from synthema_kernel.line import Line
+from synthema_kernel.question import cost
 
 
 def test_words_options_and_variable_are_told_apart() -> None:
@@ -50,6 +51,14 @@ def test_unknown_options_and_words_are_named() -> None:
 def test_a_cost_is_a_number_above_zero(text: str) -> None:
     with pytest.raises(InvalidInput, match="--epsilon takes a number"):
         Line.read(f"run --epsilon={text}").number("epsilon")
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1.5", "nan", "one"])
+def test_insiders_are_a_whole_number_of_sites_none_included(text: str) -> None:
+    with pytest.raises(InvalidInput, match="--insiders takes a whole number from 0 on"):
+        cost(Line.read(f"run --insiders={text}"))
+    assert cost(Line.read("run --insiders 0"))["insiders"] == 0
+    assert cost(Line.read("run"))["insiders"] is None
 
 
 @pytest.mark.parametrize("text", ["-1", "nan", "soon"])

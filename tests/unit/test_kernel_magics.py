@@ -19,6 +19,7 @@ from synthema_kernel.session import Session
 from synthema_kernel.shown import Shown
 from synthema_kernel.widgets.tracker import Tracker
 
+HISTOGRAM = 'run histogram --dataset trial --column arm --purpose "How many?" '
 KM = 'kaplan-meier --dataset trial --time days --event died --group arm --step 100 --purpose "Does arm B live longer?"'
 
 
@@ -71,6 +72,37 @@ def test_a_private_question_carries_its_cost(notebook: Notebook) -> None:
     assert record.plan.privacy is not None
     assert (record.plan.privacy.epsilon, record.plan.privacy.delta) == (0.5, 1e-7)
     assert record.name == "histogram-trial"
+
+
+def test_a_private_question_says_whom_its_noise_counts_on_and_how_much_there_is(notebook: Notebook) -> None:
+    """At epsilon 1 a part is 4.53 / sqrt(3 - 1) patients; three sites add one each."""
+    asked = 'histogram --dataset trial --column arm --purpose "How many?"'
+    text = notebook.fed(f"plan {asked}")
+    assert "epsilon 1, delta 1e-06" in text
+    assert "standard deviation 5.55 with all 3 sites; 1 site may know their own part" in text
+    assert "standard deviation 4.53 with all 3 sites\n" in notebook.fed(f"plan {asked} --insiders 0").replace("  ", "")
+    notebook.fed(f"run {asked} --standard-error 5.56 --insiders 0 --name few")
+    notebook.fed("resubmit few --standard-error 20")
+    first, second = (record.plan.privacy for record in notebook.federation.records.values())
+    assert first is not None
+    assert second is not None
+    assert (first.insiders, second.insiders) == (0, 0)
+    assert 0.8 < first.epsilon < 0.85
+    assert 0.2 < second.epsilon < 0.25
+    assert "Noise" not in notebook.fed(f"plan {KM}")
+
+
+def test_how_many_may_be_insiders_is_asked_anew_with_other_sites(notebook: Notebook) -> None:
+    """A single site is nobody's insider; the one of three must not stay."""
+    notebook.fed(f"{HISTOGRAM} --name arms")
+    notebook.fed("resubmit arms --sites alder")
+    first, second = (record.plan for record in notebook.federation.records.values())
+    assert first.privacy is not None
+    assert second.privacy is not None
+    assert (first.privacy.insiders, second.privacy.insiders) == (1, 0)
+    assert "all of it from one site" in notebook.fed(
+        "plan histogram --dataset trial --column arm --sites alder --purpose x"
+    )
 
 
 def test_variables_are_filled_in_as_ipython_does(notebook: Notebook) -> None:
@@ -220,6 +252,10 @@ def test_withdraw_takes_a_request_back(notebook: Notebook) -> None:
         ("run " + KM.replace("days", "weeks"), "no column 'weeks'", "days"),
         (f"run {KM} --colour red", "no option --colour", "--step"),
         (f"run {KM} --epsilon 1", "is exact", "--epsilon"),
+        (f"run {KM} --insiders 1", "is exact", "--insiders"),
+        (HISTOGRAM + "--epsilon 1 --standard-error 4", "both say how much noise", "one of them"),
+        (HISTOGRAM + "--insiders 2", "0 to 1 insiders, not 2", "usual is 1"),
+        (HISTOGRAM + "--standard-error few", "--standard-error takes a number above 0", "--standard-error"),
         (f"run {KM} --sites alder,birch", "at least 3 sites", "more sites"),
         (f"run {KM} --sites alder,birch,zebra", "'zebra' does not offer", "alder"),
         (f"run {KM} --name 'a b'", "cannot name a request", "letters"),

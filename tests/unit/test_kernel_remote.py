@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -164,8 +165,27 @@ def test_what_is_beyond_a_bound_and_how_loud_the_noise_is_are_shown(notebook: No
     options = OPTIONS.replace("age=100", "age=50")
     row = next(line for line in notebook.cell(remote("--dry-run", options=options)).splitlines() if "age " in line)
     assert "cut to the bound" in row
-    deviation = 50 * 2**0.5 * 4.54 * 3**0.5  # bound, clip, sigma for epsilon 1 and delta 1e-6, three sites
+    deviation = 50 * 2**0.5 * 4.54 * 1.5**0.5  # bound, clip, sigma for epsilon 1 and delta 1e-6, parts of three sites
     assert float(row.rpartition("±")[2].replace(",", "")) == pytest.approx(1.96 * deviation, rel=0.02)
+
+
+BLOCK = "def block(rows):\n    return {'age': rows.age.mean(), 'died': rows.died.mean()}\n"
+
+
+@pytest.mark.parametrize(
+    ("cell", "wanted"),
+    [
+        (remote("--dry-run --standard-error 400"), 400),
+        (remote("--dry-run --standard-error 9 --blocks 20", BLOCK, OPTIONS.replace("per-patient", "per-block")), 9),
+    ],
+    ids=["sum", "mean over blocks"],
+)
+def test_noise_of_a_chosen_size_is_that_of_what_is_released(notebook: Notebook, cell: str, wanted: float) -> None:
+    text = notebook.cell(cell)
+    row = next(line for line in text.splitlines() if "age " in line and "±" in line)
+    reach = float(row.rpartition("±")[2].replace(",", ""))
+    assert 0.95 * wanted < reach / 1.96 < 1.01 * wanted
+    assert re.search(r"standard deviation [\d.]+ with all 3 sites; 1 site may know their own part", text)
 
 
 def test_blocks_and_all_rows_have_their_own_words(notebook: Notebook) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from support.builders import SCHEMA, card, plan
 from support.federation import answer, release_of
+from synthema_core.cli.result_text import describe_release
 from synthema_core.errors import NotFound
 from synthema_core.schemas import Schema
 from synthema_kernel import markup, shown
@@ -30,7 +31,11 @@ QUESTIONS: dict[str, tuple[str, dict[str, str], float]] = {
     "levels": ("histogram", {"column": "arm"}, 20.0),
     "numbers": ("histogram", {"column": "age", "bins": "12"}, 8.0),
     "a count": ("histogram", {}, 3.0),
+    "a mean": ("mean", {"column": "age"}, 4.0),
+    "a clipped mean": ("mean", {"column": "age", "clip": "40,70", "confidence": "0.9"}, 4.0),
+    "a mean that noise hides": ("mean", {"column": "age"}, 900.0),
 }
+VISITS = Schema.from_dict({**SCHEMA.to_dict(), "rows_per_patient": 3})
 
 
 def result(question: str, schema: Schema = SCHEMA) -> Result:
@@ -131,6 +136,58 @@ def test_whiskers_span_the_interval_with_its_noise() -> None:
         read = [(346 - float(position)) / 280 * top for position in (low, high)]
         assert read == pytest.approx([cell["lower"], cell["upper"]], abs=0.01 * top)
     assert "standard deviation 20.00" in texts(svg)
+
+
+def test_what_was_cut_of_patients_is_said_wherever_a_result_is_shown() -> None:
+    options = {"column": "arm", "rows-per-patient": "2", "cells-per-patient": "1"}
+    cut = Result(release_of(plan("histogram"), answer("histogram", options, 2.0, VISITS)))
+    for shown_result in (cut, result("a clipped mean")):
+        statement = str(shown_result.values["bounding"]["statement"])
+        assert re.search(r"About [\d,]+ \(± \d+\) patients had values cut\.$", statement)
+        bundle = shown_result._repr_mimebundle_()
+        for text in (bundle["text/plain"], bundle["text/html"], texts(bundle["image/svg+xml"])):
+            assert statement in " ".join(text.split())
+        assert statement in describe_release(shown_result.release.to_dict())
+    assert "Each patient counts once; nothing was cut." in texts(result("levels").to_svg())
+
+
+def test_a_mean_is_drawn_where_its_numbers_say() -> None:
+    shown_result = result("a clipped mean")
+    told, svg = shown_result.values["mean"], shown_result.to_svg()
+
+    def place(value: float) -> float:
+        return 40 + 680 * (value - 40) / 30
+
+    x1, x2 = re.findall(r'<line x1="([\d.]+)" y1="108" x2="([\d.]+)" y2="108" stroke="#0072b2"', svg)[0]
+    assert (float(x1), float(x2)) == pytest.approx((place(told["lower"]), place(told["upper"])), abs=0.01)
+    (left,) = re.findall(r'<rect x="([\d.]+)" y="103" width="10" height="10"', svg)
+    assert float(left) + 5 == pytest.approx(place(told["value"]), abs=0.01)
+    frame = shown_result.to_frame()
+    assert frame.what.tolist() == ["mean", "standard deviation", "patients"]
+    assert frame.value[0] == told["value"]
+
+
+def test_a_mean_that_noise_hides_is_not_claimed() -> None:
+    hidden = result("a mean that noise hides")
+    assert "The noise hides it: anything from 0 to 100 years" in texts(hidden.to_svg())
+    assert re.search(r"Mean +– +0 to 100", hidden._repr_mimebundle_()["text/plain"])
+    assert "the noise hides it" in describe_release(hidden.release.to_dict())
+
+
+@pytest.mark.parametrize(
+    ("value", "uncertainty", "shown_as"),
+    [
+        (47.3218, 4.2, "47.3"),
+        (47.3218, 0.05, "47.322"),
+        (47321.8, 900.0, "47322"),
+        (0.25, 0.0, "0.25"),
+        (None, 1.0, "–"),
+    ],
+)
+def test_a_number_has_as_many_digits_as_its_uncertainty_leaves(
+    value: float | None, uncertainty: float, shown_as: str
+) -> None:
+    assert markup.significant(value, uncertainty) == shown_as
 
 
 def test_missing_numbers_are_dashes_not_crashes() -> None:

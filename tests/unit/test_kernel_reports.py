@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import nbformat
@@ -210,15 +211,27 @@ def test_a_tracker_moves_by_itself_in_a_real_kernel(tmp_path: Path) -> None:
     """Its state, as the browser would get it, goes from submitted to released while the next cell runs."""
     federation = FakeFederation()
     FederationClient(URL, TOKEN, transport=federation).submit(plan(), "survival")
+    waiting = threading.Event()
+
+    class Asked(list[str]):
+        """The last cell asks for the sites: only then does the request move on."""
+
+        def append(self, call: str) -> None:
+            super().append(call)
+            if call.endswith("sites"):
+                waiting.set()
+
+    federation.calls = Asked()
     federation.script = [
-        lambda: federation.approve("r1"),
+        lambda: waiting.wait(30) and federation.approve("r1"),
         lambda: federation.start("r1"),
         lambda: federation.release("r1"),
     ]
     wait = (
         "import time\nuntil = time.monotonic() + 20\nwhile watch.connection == 'live' and time.monotonic() < until:\n"
     )
-    cells = ["%load_ext synthema_kernel", "%fed follow survival -o watch", wait + "    time.sleep(0.02)"]
+    last = "%fed sites\n" + wait + "    time.sleep(0.02)"
+    cells = ["%load_ext synthema_kernel", "%fed follow survival -o watch", last]
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(cell) for cell in cells],
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},

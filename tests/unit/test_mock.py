@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -95,3 +96,11 @@ def test_a_mock_fills_its_schema() -> None:
     for name in ("ferritin", "relapse", "days"):
         assert 0.02 < np.isnan(rows[name]).mean() < 0.1
     assert {0.0, 1.0} <= set(rows["relapse"])
+
+
+def test_patients_of_a_mock_have_several_rows_where_the_schema_allows_them() -> None:
+    for most, expected in ((3, {1, 2, 3}), (40, {1, 2, 3, 4, 5})):
+        rows = mock_rows(replace(MIXED, rows_per_patient=most), 200, 0)
+        names, each = np.unique(rows["id"].astype(str), return_counts=True)
+        assert (len(names), set(each.tolist())) == (200, expected)
+        assert {len(values) for values in rows.values()} == {each.sum()}

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from support.builders import NOW, SCHEMA, SITES, card
+from synthema_core.analyses import from_plan
+from synthema_core.analyses.base import Done, Sums
 from synthema_core.card import Card
+from synthema_core.charging import mechanism_of
 from synthema_core.errors import InvalidInput, InvalidPlan, NotFound, SynthemaError
 from synthema_core.plan import Mode, Plan, PrivacyTarget
 from synthema_core.planning import make_plan, select_cards
@@ -19,6 +24,7 @@ OPTIONS = {
     "kaplan-meier": {"time": "days", "event": "died", "step": "100"},
     "cox": {"time": "days", "event": "died", "covariates": "age"},
     "histogram": {"column": "arm"},
+    "mean": {"column": "age"},
 }
 
 
@@ -124,7 +130,11 @@ def test_sites_that_cannot_be_summed_make_no_plan(cards: list[Card], says: str) 
         make(cards=cards)
 
 
-@pytest.mark.parametrize("cost", [{"epsilon": 1.0}, {"delta": 1e-6}, {"epsilon": 0.0}], ids=str)
+@pytest.mark.parametrize(
+    "cost",
+    [{"epsilon": 1.0}, {"delta": 1e-6}, {"epsilon": 0.0}, {"insiders": 1}, {"insiders": 0}, {"standard_error": 5.0}],
+    ids=str,
+)
 @pytest.mark.parametrize("analysis", ["kaplan-meier", "cox"])
 def test_an_exact_analysis_has_no_privacy_cost(analysis: str, cost: dict[str, float]) -> None:
     assert (make(analysis).mode, make(analysis).privacy) == (Mode.EXACT, None)
@@ -150,10 +160,80 @@ def test_a_cost_that_cannot_be_kept_is_told_at_once(cost: dict[str, float]) -> N
     assert told.value.hint
 
 
+MANY = [replace(card("alder"), site=f"site-{number:02}", identity=f"{number:064x}") for number in range(12)]
+
+
+@pytest.mark.parametrize(("sites", "insiders"), [(1, 0), (3, 1), (4, 1), (10, 1)])
+def test_one_insider_is_allowed_for_where_there_can_be_one(sites: int, insiders: int) -> None:
+    made = make("histogram", cards=MANY[:sites])
+    assert made.privacy == PrivacyTarget(1.0, 1e-6, insiders)
+    assert made.terms.contributors == made.terms.least - insiders
+
+
+def test_more_insiders_are_counted_on_less_noise_so_that_there_is_more() -> None:
+    deviations = []
+    for insiders in range(4):
+        made = make("histogram", cards=MANY[:10], insiders=insiders)
+        assert made.privacy == PrivacyTarget(1.0, 1e-6, insiders)
+        mechanism = mechanism_of(made, from_plan(made.analysis, made.parameters))
+        assert mechanism is not None
+        assert mechanism.contributors == 7 - insiders
+        deviations.append(mechanism.site_deviation)
+    assert deviations == sorted(deviations)
+    assert deviations[3] == pytest.approx(deviations[0] * math.sqrt(7 / 4))
+
+
+@pytest.mark.parametrize(("sites", "insiders"), [(1, 1), (3, 2), (4, 2), (10, 4), (10, -1)])
+def test_more_insiders_than_the_sites_bear_are_refused(sites: int, insiders: int) -> None:
+    with pytest.raises(InvalidPlan, match="insider"):
+        make("histogram", cards=MANY[:sites], insiders=insiders)
+
+
+@pytest.mark.parametrize("sites", [1, 3, 4, 10])
+@pytest.mark.parametrize("standard_error", [1.5, 5.0, 6.37, 80.0])
+def test_a_standard_error_finds_the_least_epsilon(sites: int, standard_error: float) -> None:
+    """Of what is released: a count, with the noise of all sites."""
+    made = make("histogram", cards=MANY[:sites], standard_error=standard_error, delta=1e-7)
+    assert made.privacy is not None
+    assert (made.privacy.delta, made.privacy.insiders) == (1e-7, 0 if sites == 1 else 1)
+
+    def released(epsilon: float) -> float:
+        asked = make("histogram", cards=MANY[:sites], epsilon=epsilon, delta=1e-7)
+        mechanism = mechanism_of(asked, from_plan(asked.analysis, asked.parameters))
+        assert mechanism is not None
+        counts = Sums({"cells": np.zeros(2)}, sites, mechanism.sum_variance(sites))
+        done = from_plan(asked.analysis, asked.parameters).advance(None, counts)
+        assert isinstance(done, Done)
+        return float(done.result["noise_standard_deviation"])  # type: ignore[arg-type]
+
+    assert released(made.privacy.epsilon) <= standard_error < released(0.98 * made.privacy.epsilon)
+    assert released(made.privacy.epsilon) > 0.97 * standard_error
+
+
+@pytest.mark.parametrize(
+    ("analysis", "cost", "error", "says"),
+    [
+        ("histogram", {"epsilon": 1.0, "standard_error": 5.0}, InvalidInput, "both say how much noise"),
+        ("histogram", {"standard_error": 0.0}, InvalidInput, "a number above 0"),
+        ("histogram", {"standard_error": math.inf}, InvalidInput, "a number above 0"),
+        ("histogram", {"standard_error": math.nan}, InvalidInput, "a number above 0"),
+        ("histogram", {"standard_error": 0.01}, InvalidPlan, "more than a Plan may"),
+        ("mean", {"standard_error": 1.0}, InvalidInput, "depends on what comes out"),
+    ],
+    ids=str,
+)
+def test_a_standard_error_that_cannot_be_had_is_told(
+    analysis: str, cost: dict[str, float], error: type[SynthemaError], says: str
+) -> None:
+    with pytest.raises(error, match=says) as told:
+        make(analysis, **cost)
+    assert told.value.hint
+
+
 @pytest.mark.parametrize(
     ("analysis", "options", "error"),
     [
-        ("mean", {}, NotFound),
+        ("median", {}, NotFound),
         ("kaplan-meier", {"time": "day", "event": "died"}, NotFound),
         ("kaplan-meier", {"time": "days"}, InvalidInput),
         ("kaplan-meier", {"time": "days", "event": "died", "colour": "red"}, InvalidInput),

@@ -45,7 +45,7 @@ def test_the_built_views_are_their_sources() -> None:
     sources = [views / "build.mjs", views / "package.json", *sorted((views / "src").iterdir())]
     content = b"".join(f"{path.relative_to(views)}\n".encode() + path.read_bytes() + b"\n" for path in sources)
     expected = hashlib.sha256(content).hexdigest()
-    for built in ("tracker.js", "tracker.css"):
+    for built in ("gauge.js", "gauge.css", "tracker.js", "tracker.css"):
         first = (ROOT / "extensions" / "synthema_views" / built).read_text().splitlines()[0]
         assert expected in first, "Run `npm run build` in extensions/views."
 

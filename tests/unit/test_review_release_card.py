@@ -38,6 +38,7 @@ REVIEW = Review(
     expires_at=at(30),
     stewards_needed=2,
     without=("mean_age",),
+    answered_by="r0",
 ).signed(KEY)
 CLEARANCE = Clearance(
     request="r1",
@@ -68,6 +69,9 @@ RELEASE = Release(
     rounds=1,
     quantisation_error=0.0,
     engine="e" * 64,
+    missing={"cedar": "could not be reached (round 1)"},
+    cumulative={"alder": 1.5, "birch": 0.5},
+    reused_from="rel-0",
 ).signed(KEY)
 NOUNS: dict[str, Signed] = {"review": REVIEW, "clearance": CLEARANCE, "release": RELEASE, "card": card("alder")}
 
@@ -188,7 +192,8 @@ def domains() -> list[str]:
 
 
 def test_every_kind_of_statement_has_a_domain_of_its_own() -> None:
-    expected = ["card", "clearance", "join", "journal-head", "mask-key", "release", "review", "site-request"]
+    expected = ["card", "clearance", "join", "journal-head", "mask-keys"]
+    expected += ["release", "renewal", "review", "site-request", "survivors"]
     assert domains() == expected
 
 

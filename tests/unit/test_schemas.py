@@ -38,6 +38,13 @@ def test_a_schema_comes_back_from_json_as_itself() -> None:
     assert (again, again.digest) == (SCHEMA, SCHEMA.digest)
 
 
+def test_a_patient_has_one_row_unless_it_is_said_otherwise() -> None:
+    assert SCHEMA.rows_per_patient == 1
+    assert Schema.from_dict({**WHOLE, "rows_per_patient": 1}).digest == Schema.from_dict(WHOLE).digest
+    visits = Schema.from_dict({**WHOLE, "rows_per_patient": 12})
+    assert Schema.from_dict(json.loads(json.dumps(visits.to_dict()))) == visits
+
+
 def test_the_order_of_codes_is_kept_and_digested() -> None:
     """The first is the reference level: JSON that sorts its keys must not choose another."""
     backwards = Field.from_dict({**CATEGORY, "codes": {"b": "Arm B", "a": "Arm A"}})
@@ -125,6 +132,12 @@ def test_a_field_says_its_name_and_type(key: str) -> None:
         (lambda whole: whole.update(fields=["id"]), "list of mappings"),
         (lambda whole: whole.update(fields=[]), "has no 'fields'"),
         (lambda whole: whole["fields"].append(NUMBER), "lists a field twice"),
+        (lambda whole: whole["fields"][0].update(required=False), "patient id 'id' cannot be left out"),
+        (lambda whole: whole.update(rows_per_patient=0), "1 to 1000 rows"),
+        (lambda whole: whole.update(rows_per_patient=1001), "1 to 1000 rows"),
+        (lambda whole: whole.update(rows_per_patient=2.0), "not a whole number"),
+        (lambda whole: whole.update(rows_per_patient="2"), "not a whole number"),
+        (lambda whole: whole.update(rows_per_patient=True), "not a whole number"),
         (lambda whole: whole.pop("name"), "has no 'name'"),
         (lambda whole: whole.pop("patient_id"), "has no 'patient_id'"),
         (lambda whole: whole.pop("fields"), "has no 'fields'"),
@@ -155,6 +168,7 @@ def test_a_column_that_is_not_there_is_told_with_those_that_are() -> None:
         lambda whole: whole.update(name="other"),
         lambda whole: whole.update(title="Other"),
         lambda whole: whole.update(description="Other"),
+        lambda whole: whole.update(rows_per_patient=2),
         lambda whole: whole["fields"][1].update(name="years"),
         lambda whole: whole["fields"][1].update(type="integer"),
         lambda whole: whole["fields"][1].update(title="Age"),

@@ -1,10 +1,10 @@
-"""The verbs `synthema datasite init | steward | join | ingest | serve | review | doctor | notices | syft`."""
+"""The verbs `synthema datasite init | steward | join | ingest | serve | review | budget | doctor | notices | syft`."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from synthema_datasite.cli import checkup, review, site, syft
+from synthema_datasite.cli import budget, checkup, review, site, syft
 
 
 def verbs(commands: Any) -> None:
@@ -14,5 +14,6 @@ def verbs(commands: Any) -> None:
     )
     site.verbs(datasite)
     review.verbs(datasite)
+    budget.verbs(datasite)
     checkup.verbs(datasite)
     syft.verbs(datasite)

@@ -33,10 +33,15 @@ def request(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 def decision(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """What every decision takes: on what, by whom, and the passphrase."""
-    request(parser)
+    signature(request(parser))
+    parser.add_argument("--plan", default="", metavar="DIGEST", help="refuse unless the Plan has this digest")
+    return parser
+
+
+def signature(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """By whom, and the passphrase."""
     parser.add_argument("--steward", required=True, help="who decides")
     parser.add_argument("--passphrase-file", type=Path, metavar="FILE", help="else it is asked for")
-    parser.add_argument("--plan", default="", metavar="DIGEST", help="refuse unless the Plan has this digest")
     return parser
 
 

@@ -126,7 +126,8 @@ def _approve(arguments: argparse.Namespace) -> int:
     if reviewing.get(identifier).request.status is Status.UNDER_REVIEW:
         print(f"Signed. It takes {review.stewards_needed} stewards of this site: {identifier} waits for another.")
     else:
-        print(f"Approved {identifier} for one run until {review.expires_at}.")
+        what = f"reading the stored answer of {review.answered_by}" if review.answered_by else "one run"
+        print(f"Approved {identifier} for {what} until {review.expires_at}.")
     return 0
 
 

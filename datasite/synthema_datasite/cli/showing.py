@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from synthema_core.analyses.diffprivlib_model import DIFFPRIVLIB, NO_GUARANTEE
 from synthema_core.errors import SynthemaError
 from synthema_core.request import Verb
 from synthema_core.request_record import RequestRecord
@@ -122,7 +123,10 @@ def _mock_run(run: MockRun | None) -> Iterator[str]:
 
 
 def _staged(site: Site, record: RequestRecord) -> Iterator[str]:
-    yield "\nWhat the code put out here, of real rows"
+    model = record.plan.analysis == DIFFPRIVLIB
+    yield f"\nWhat the {'model' if model else 'code'} put out here, of real rows"
+    if model:
+        yield f"  {NO_GUARANTEE}"
     try:
         staged = staged_output(site, record)
     except SynthemaError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -53,7 +54,7 @@ def check_table(table: Table, schema: Schema) -> dict[str, list[Value]]:
         for field in schema.fields:
             values[field.name], found = _read_column(field, table)
             problems += found
-        problems += _duplicate_patients(table, schema)
+        problems += _crowded_patients(table, schema)
     if problems:
         shown = " ".join(map(str, problems[:_MOST_PROBLEMS]))
         more = f" And {len(problems) - _MOST_PROBLEMS} more." if len(problems) > _MOST_PROBLEMS else ""
@@ -143,10 +144,13 @@ _READERS: dict[Kind, Callable[[Field, str], Value]] = {
 }
 
 
-def _duplicate_patients(table: Table, schema: Schema) -> list[Problem]:
-    first: dict[str, int] = {}
+def _crowded_patients(table: Table, schema: Schema) -> list[Problem]:
+    """The lines that bring a patient more rows than the schema allows."""
+    most, rows = schema.rows_per_patient, Counter[str]()
     again: list[int] = []
     for line, patient in zip(table.lines, table.columns[schema.patient_id], strict=True):
-        if first.setdefault(patient, line) != line:
+        rows[patient] += 1
+        if rows[patient] > most:
             again.append(line)
-    return [Problem(schema.patient_id, "names a patient again", tuple(again))] if again else []
+    what = "names a patient again" if most == 1 else f"names a patient in more than {most} rows"
+    return [Problem(schema.patient_id, what, tuple(again))] if again else []

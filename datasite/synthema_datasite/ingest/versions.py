@@ -15,6 +15,7 @@ from synthema_core.journal import Draft, Entry
 from synthema_core.schemas import Kind, Schema
 from synthema_core.sqlite_journal import SqliteJournal
 from synthema_datasite.ingest.checks import Value, check_table
+from synthema_datasite.ingest.overlap import check_one_budget, overlapping
 from synthema_datasite.ingest.schema_file import read_schema
 from synthema_datasite.ingest.table import read_csv
 from synthema_datasite.service.records import DATASETS, DatasetRecord, dataset_records
@@ -31,7 +32,8 @@ def ingest(
     Raises
     ------
     InvalidInput
-        For a bad name, table or schema, or content that is a version already. Journal and folder are as before.
+        For a bad name, table or schema, content that is a version already, or patients who have another Budget as those
+        of another Dataset. Journal and folder are as before.
     Unavailable
         If there is no room on the disk. Journal and folder are as before.
     """
@@ -46,15 +48,18 @@ def ingest(
         with journal.writing() as writer:
             earlier = writer.entries(DATASETS + name)
             _check_new(name, earlier, sha256)
+            overlaps = overlapping(state, writer, name, values[schema.patient_id])
+            check_one_budget(state.policy(), name, overlaps)
             path = fresh.with_name(f"v{len(earlier) + 1}.parquet")
             body: dict[str, Json] = {
                 "name": name,
                 "version": len(earlier) + 1,
                 "schema": schema.to_dict(),
                 "commitment": commitment(state.salt(), sha256, schema.digest),
-                "patients": table.rows,
+                "patients": len(set(values[schema.patient_id])),
                 "path": str(path.relative_to(state.folder)),
                 "sha256": sha256,
+                "overlaps": list[Json](overlaps),
             }
             writer.append(Draft(DATASETS + name, "ingest", by, now, body))
             _put_in_place(fresh, path)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from synthema_core.analyses.diffprivlib_model import NO_GUARANTEE
 from synthema_core.errors import NotFound, SynthemaError
 from synthema_core.request import Status
 from synthema_core.request_record import RequestRecord
@@ -33,9 +34,7 @@ def output_page(
 ) -> Response:
     """The whole page; ticked is what the checks suggest, unless a form said otherwise."""
     staged, gone = staged_output(pages.site, record), left_out(record)
-    question = question_of(record.plan)
-    if question is None:
-        raise NotFound(f"The request {record.request.id} asks no code.")
+    question, facts = question_of(record.plan), pages.site.facts(pages.site.journal)
     chosen = staged.suggestion if ticked is None else ticked
     return pages.render(
         "output.html",
@@ -46,7 +45,8 @@ def output_page(
         outputs=views_of(staged, chosen, gone),
         findings=sorted(staged.findings, key=lambda finding: _RANKS.get(str(finding["severity"]), 9)),
         gone=gone,
-        code=read_code(question, pages.site.facts(pages.site.journal), len(record.plan.sites), None),
+        code=None if question is None else read_code(question, facts, len(record.plan.sites), None),
+        no_guarantee=NO_GUARANTEE,
         history=history_of(record),
         powers=powers_of(pages.site, record, session.steward),
         waits=record.request.status is Status.STAGED,

@@ -45,13 +45,19 @@ def check_reviews(site: Site, journal: JournalReader, record: RequestRecord) -> 
     ------
     Refused
         Unless enough stewards (or this site's policy, as it is now) have signed an approval of this Plan that has not
-        ended.
+        ended; and where one was given for a stored answer, for then nothing may run.
     """
     reviews = reviews_of(record)
     asked = (record.request.id, record.plan.digest, site.name, Verdict.APPROVED)
     for review in reviews:
         if (review.request, review.plan_digest, review.site, review.verdict) != asked:
             raise Refused("This site's approval is not for this Plan.", rule="approval")
+    if any(review.answered_by for review in reviews):
+        raise Refused(
+            "This site approved that a stored answer is handed on, and no run.",
+            "Submit it again.",
+            rule="stored-answer",
+        )
     _check_signatures(site, journal, reviews, "approval")
     _check_who(site, record, reviews)
     now = moments.read(site.decided_at(journal))

@@ -7,18 +7,19 @@ from collections.abc import Iterator
 from synthema_core import moments
 from synthema_core.admission import admit
 from synthema_core.auto_approval import why_a_steward
-from synthema_core.charging import mechanism_of
+from synthema_core.charging import charge_of
 from synthema_core.errors import Refused
-from synthema_core.ledger import Standing
 from synthema_core.plan import Mode
 from synthema_core.ports import JournalReader, JournalWriter
 from synthema_core.request import Event, Request, Role, Status, Verb
 from synthema_core.request_record import RequestRecord, record_event, request_record
 from synthema_core.review import Review, Verdict
-from synthema_datasite.service.allowance import check_allowance
+from synthema_datasite.service.allowance import check_room
 from synthema_datasite.service.decisions import limits_of
-from synthema_datasite.service.records import charges, known_identities, request_records
+from synthema_datasite.service.readings import check_may_read
+from synthema_datasite.service.records import known_identities, request_records
 from synthema_datasite.service.site import Site
+from synthema_datasite.service.stored_answers import stored_answer
 
 POLICY = "policy:"
 """What a Review's steward begins with where the Policy decided; its digest follows."""
@@ -30,6 +31,7 @@ def decide(journal: JournalWriter, site: Site, request: Request) -> None:
     if record.request.status is not Status.UNDER_REVIEW or _why_a_steward(journal, site, record):
         return
     policy, now = site.state.policy(), site.decided_at(journal)
+    stored = stored_answer(journal, site.name, record)
     ends = moments.days_later(now, limits_of(site, record).approval_days)
     review = Review(
         request=request.id,
@@ -40,6 +42,7 @@ def decide(journal: JournalWriter, site: Site, request: Request) -> None:
         reason="Within the limits that this site approves by itself.",
         decided_at=now,
         expires_at=min(record.plan.expires_at, ends, key=moments.read),
+        answered_by=stored.request if stored else "",
     ).signed(site.state.identity())
     event = Event(Verb.REVIEW, review.steward, Role.SITE, now, site.name, True, review.to_dict())
     record_event(journal, record.request, event)
@@ -52,12 +55,13 @@ def _why_a_steward(journal: JournalReader, site: Site, record: RequestRecord) ->
         site.decided_at(journal)
         known = {site.name, *known_identities(journal)}
         why = why_a_steward(plan, analysis, limits, known=known, exact_before=_exact_before(journal, site, record))
-        mechanism = mechanism_of(plan, analysis)
+        mechanism = charge_of(plan, analysis)
         if why or mechanism is None:
             return why
-        check_allowance(site, journal, plan, mechanism)
-        dataset = plan.participant(site.name).dataset
-        Standing.of(site.state.policy().budget(dataset), charges(journal, dataset)).check_room(mechanism)
+        read_again = stored_answer(journal, site.name, record) is not None
+        check_room(site, journal, plan, mechanism, reading=read_again)
+        if read_again:
+            check_may_read(site, journal, record)
     except Refused as error:
         return str(error)
     return "The request has expired." if moments.read(plan.expires_at) <= site.clock() else ""

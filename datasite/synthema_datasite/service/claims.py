@@ -8,23 +8,23 @@ from pathlib import Path
 from synthema_core import moments
 from synthema_core.admission import DatasetFacts, admit
 from synthema_core.analyses.base import Analysis
-from synthema_core.charging import mechanism_of
+from synthema_core.charging import charge_of
 from synthema_core.commitment import output_commitment
 from synthema_core.errors import NotFound, Refused
 from synthema_core.journal import Draft
-from synthema_core.ledger import Charge, Standing
+from synthema_core.ledger import Charge
 from synthema_core.plan import Plan
 from synthema_core.ports import JournalReader, JournalWriter
 from synthema_core.request import Event, Role, Status, Verb
 from synthema_core.request_record import RequestRecord, record_event, request_record
-from synthema_datasite.service.allowance import check_allowance
+from synthema_datasite.service.allowance import reserve
 from synthema_datasite.service.approvals import check_clearances, check_reviews, left_out
 from synthema_datasite.service.earlier_outputs import EarlierOutput, earlier_outputs
-from synthema_datasite.service.records import BUDGETS, DatasetRecord, charges, dataset_records
+from synthema_datasite.service.records import DatasetRecord, dataset_records
 from synthema_datasite.service.site import Site
 from synthema_datasite.store.paths import output_path
 
-_JOBS = "job/"
+JOBS = "job/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,8 @@ class Claim:
         For the sum of code with a release decision: what this site adds.
     numbers_per_patient, earlier
         For the checks of what code puts out: the site's limit, and what went out before.
+    spent
+        Epsilon of all Charges to these patients, this Job's included; None for exact sums.
     """
 
     job: str
@@ -57,6 +59,7 @@ class Claim:
     staged: StagedFile | None = None
     numbers_per_patient: float = 0.0
     earlier: tuple[EarlierOutput, ...] = ()
+    spent: float | None = None
 
 
 class Claims:
@@ -81,11 +84,11 @@ class Claims:
             self._check_new(journal, job)
             analysis = admit(record.plan, self._site.facts(journal))
             dataset = dataset_records(journal)[record.plan.participant(self._site.name).dataset]
-            self._charge(journal, record, analysis, job, dataset.facts)
+            spent = self._charge(journal, record, analysis, job, dataset.facts)
             self._record(journal, record, job, Verb.START)
             earlier = earlier_outputs(self._site, journal, record)
         limit = self._site.state.policy().for_dataset(dataset.facts.name).max_numbers_per_patient
-        return Claim(job, request, record.plan, dataset, left_out(record), None, limit, earlier)
+        return Claim(job, request, record.plan, dataset, left_out(record), None, limit, earlier, spent)
 
     def claim_sum(self, job: str, request: str, plan_digest: str) -> Claim:
         """Turn a release decision into a part in the sum, once. What is summed are the numbers that were looked at.
@@ -114,12 +117,12 @@ class Claims:
 
     @staticmethod
     def _check_new(journal: JournalReader, job: str) -> None:
-        if journal.entries(_JOBS + job):
+        if journal.entries(JOBS + job):
             raise Refused("This job has run here already.", "Submit the request again.", rule="job-id")
 
     def _record(self, journal: JournalWriter, record: RequestRecord, job: str, verb: Verb) -> None:
         now = self._site.now()
-        journal.append(Draft(_JOBS + job, "claim", self._site.name, now, {"request": record.request.id}))
+        journal.append(Draft(JOBS + job, "claim", self._site.name, now, {"request": record.request.id}))
         record_event(journal, record.request, Event(verb, self._site.name, Role.SITE, now, detail={"job": job}))
 
     def _found(
@@ -139,14 +142,12 @@ class Claims:
 
     def _charge(
         self, journal: JournalWriter, record: RequestRecord, analysis: Analysis, job: str, dataset: DatasetFacts
-    ) -> None:
-        mechanism = mechanism_of(record.plan, analysis)
-        if mechanism is None or record.plan.privacy is None:
-            return
-        budget = self._site.state.policy().budget(dataset.name)
+    ) -> float | None:
+        """The epsilon of everything that these patients have been charged; None for an exact Plan, which costs none."""
+        mechanism = charge_of(record.plan, analysis)
+        if mechanism is None:
+            return None
         charge = Charge.of(
             mechanism, at=self._site.now(), request=record.request.id, job=job, plan=record.plan, dataset=dataset.name
         )
-        Standing.of(budget, charges(journal, dataset.name)).check(charge)
-        check_allowance(self._site, journal, record.plan, mechanism)
-        journal.append(Draft(BUDGETS + dataset.name, "charge", self._site.name, charge.at, charge.to_dict()))
+        return reserve(self._site, journal, charge)

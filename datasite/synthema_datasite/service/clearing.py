@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from synthema_core.analyses.diffprivlib_model import DIFFPRIVLIB
 from synthema_core.clearance import Clearance
 from synthema_core.code.references import check, selected
 from synthema_core.code.shapes import AGGREGATE
@@ -109,7 +110,11 @@ class Clearing:
             return self._record(journal, record, clearance, key)
 
     def _check_allowed(self, record: RequestRecord) -> None:
-        if AGGREGATE not in limits_of(self.site, record).code:
+        limits = limits_of(self.site, record)
+        if record.plan.analysis == DIFFPRIVLIB:
+            if not limits.diffprivlib:
+                raise Refused("This site's policy releases no such models.", "Withhold it.", rule="diffprivlib")
+        elif AGGREGATE not in limits.code:
             raise Refused("This site's policy releases no outputs of such code.", "Withhold it.", rule="code")
 
     def _stewards_needed(self, record: RequestRecord) -> int:

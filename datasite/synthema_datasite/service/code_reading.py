@@ -14,6 +14,7 @@ from synthema_core.code.shapes import AGGREGATE
 from synthema_core.code.source import MAIN
 from synthema_core.errors import SynthemaError
 from synthema_core.plan import Plan
+from synthema_core.privacy.mechanisms import DistributedGaussian
 from synthema_core.sandbox.port import LANES, Limits
 from synthema_core.vetting import Finding, vet
 from synthema_datasite.service.costs import Cost
@@ -116,7 +117,7 @@ def read_code(question: CodeQuestion, facts: SiteFacts, sites: int, cost: Cost |
     Parameters
     ----------
     sites
-        How many are in the sum: each adds its noise in full.
+        How many are in the sum: each adds its part of the noise.
     cost
         Of a shape with a guarantee; None if its noise is not known.
     """
@@ -132,9 +133,9 @@ def read_code(question: CodeQuestion, facts: SiteFacts, sites: int, cost: Cost |
 
 
 def _noise(output: Output, sites: int, cost: Cost | None) -> float | None:
-    if cost is None:
+    if cost is None or not isinstance(cost.mechanism, DistributedGaussian):
         return None
-    return math.sqrt(sites) * math.ldexp(cost.mechanism.standard_deviation, -FRACTIONAL_BITS) * output.bound
+    return math.ldexp(math.sqrt(cost.mechanism.sum_variance(sites)), -FRACTIONAL_BITS) * output.bound
 
 
 def _sorted(findings: Sequence[Finding]) -> tuple[Finding, ...]:

@@ -1,4 +1,7 @@
-"""Runs of aggregate code at this site: begun when every site has approved, ended in a recorded state in any case."""
+"""Runs of what has a release decision at this site: code, and models of diffprivlib.
+
+Begun when every site has approved, ended in a recorded state in any case.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,12 @@ from typing import Any, Protocol
 
 from synthema_core.canonical import Json
 from synthema_core.code.failures import RunFailure
-from synthema_core.code.shapes import AGGREGATE, shape_of
 from synthema_core.errors import NotFound, Refused, SynthemaError, TransitionDenied, Unavailable
 from synthema_core.request import Event, Role, Status, Verb
 from synthema_core.request_record import record_event, request_record
 from synthema_core.sandbox.port import End
 from synthema_core.secure_sum.layout import Floats
+from synthema_core.staged import is_staged
 from synthema_datasite.service.claims import Claim, Claims
 from synthema_datasite.service.records import request_records
 from synthema_datasite.service.site import Site
@@ -72,7 +75,7 @@ class CodeRuns:
     def settle(self) -> None:
         """At the start of a server: a run that an earlier one did not end has failed. Its approval is used up."""
         for record in request_records(self._site.journal, self._site.name):
-            if record.request.status is Status.RUNNING and shape_of(record.plan.analysis) == AGGREGATE:
+            if record.request.status is Status.RUNNING and is_staged(record.plan.analysis):
                 self._fail(record.request.id, RunFailure.INTERRUPTED, {})
 
     def close(self) -> None:
@@ -111,8 +114,8 @@ class CodeRuns:
             plan = request_record(self._site.journal, request, self._site.name).plan
         except NotFound:
             raise Refused("This site knows no such request.", rule="approval") from None
-        if shape_of(plan.analysis) != AGGREGATE:
-            raise Refused("Only code with a release decision is run for its output.", rule="protocol")
+        if not is_staged(plan.analysis):
+            raise Refused("Only what has a release decision is run for its output.", rule="protocol")
         return self._claims.claim(job, request, plan.digest)
 
     def _run_claimed(self, claim: Claim) -> None:

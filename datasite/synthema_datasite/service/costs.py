@@ -1,116 +1,171 @@
-"""What a private Plan takes from the Budget of this site's patients, and what is left of it."""
+"""What a private Plan takes from the Budget of this site's patients, and what every Charge took."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import accumulate
 
 from synthema_core.analyses.base import Analysis
-from synthema_core.charging import mechanism_of
-from synthema_core.ledger import Budget, Charge, Standing
+from synthema_core.charging import charge_of
+from synthema_core.ledger import Budget, Charge, Filter, Spent, Standing
 from synthema_core.plan import Plan
-from synthema_core.privacy.mechanisms import DiscreteGaussian
-from synthema_datasite.service.records import charges
-from synthema_datasite.service.register import Line
+from synthema_core.privacy.mechanisms import Mechanism
+from synthema_core.renewal import Renewal
+from synthema_datasite.service.ledger import RENEW
+from synthema_datasite.service.records import BUDGETS, CHARGE, RENEWALS
+from synthema_datasite.service.renewals import groups
 from synthema_datasite.service.site import Site
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
-    """All in epsilon at the Budget's delta.
+class SubCost:
+    """What one researcher, or one purpose, has cost and would cost.
 
     Parameters
     ----------
     spent, after
-        By all Charges so far, and with this Plan's.
-    by_requester
-        By all Charges for this researcher so far.
-    requester_limit
-        The most that they may come to.
-    mechanism
-        The noise that this site adds.
+        Epsilon without this Plan, and with it.
+    limit
+        The most that it may come to.
     """
 
-    budget: Budget
     spent: float
     after: float
-    by_requester: float
-    requester_limit: float
-    mechanism: DiscreteGaussian
-
-    @property
-    def fits(self) -> bool:
-        return self.after <= self.budget.epsilon
-
-    @property
-    def left(self) -> float:
-        """Afterwards."""
-        return max(0.0, self.budget.epsilon - self.after)
+    limit: float
+    fits: bool
 
 
-def cost_of(site: Site, plan: Plan, analysis: Analysis, lines: Iterable[Line]) -> Cost | None:
-    """None for an exact Plan.
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one Plan would do to the Budget of the patients it is about.
 
     Parameters
     ----------
-    lines
-        All Requests of this site: they say who asked what was charged.
+    standing, then
+        Where they stand without this Plan's Charge, and with it.
+    cost
+        The Charge's.
+    mechanism
+        What is charged: the noise, or what a model of diffprivlib says of its own.
     """
-    mechanism = mechanism_of(plan, analysis)
+
+    patients: str
+    standing: Standing
+    then: Standing
+    cost: Spent
+    requester: SubCost
+    purpose: SubCost
+    mechanism: Mechanism
+
+    @property
+    def budget(self) -> Budget:
+        return self.standing.budget
+
+    @property
+    def spent(self) -> float:
+        """Epsilon of all Charges since the last renewal."""
+        return self.standing.spent_epsilon
+
+    @property
+    def after(self) -> float:
+        """The same, with this Plan's."""
+        return self.then.spent_epsilon
+
+    @property
+    def fits(self) -> bool:
+        return self.standing.has_room(self.cost)
+
+    @property
+    def left(self) -> float:
+        """Epsilon, afterwards."""
+        return max(0.0, self.budget.epsilon - self.after) if self.fits else 0.0
+
+    @property
+    def more(self) -> int:
+        """How many more Plans of this cost would fit afterwards."""
+        return times(self.then, self.cost) if self.fits else 0
+
+
+def times(standing: Standing, cost: Spent) -> int:
+    """How many Charges of that cost still fit; at most a million."""
+    most = 1_000_000
+    for limit in standing.filters:
+        each, room = cost.at(limit.order), limit.ceiling - standing.spent.at(limit.order)
+        if each:
+            most = min(most, max(0, int(room / each)))
+        if cost.own_delta:
+            most = min(most, max(0, int((limit.own_delta - standing.spent.own_delta) / cost.own_delta + 1e-9)))
+    return most
+
+
+def cost_of(site: Site, plan: Plan, analysis: Analysis) -> Cost | None:
+    """None for a Plan that costs nothing."""
+    mechanism = charge_of(plan, analysis)
     if mechanism is None:
         return None
-    dataset, policy = plan.participant(site.name).dataset, site.state.policy()
-    budget, made = policy.budget(dataset), charges(site.journal, dataset)
-    asked_by = {line.id: line.requester for line in lines}
-    theirs = [charge for charge in made if asked_by.get(charge.request, plan.requester) == plan.requester]
+    dataset, policy, cost = plan.participant(site.name).dataset, site.state.policy(), Spent.of(mechanism)
+    look = site.ledger.look(site.journal, policy, dataset, plan.requester, plan.purpose)
+    limits, budget = policy.for_dataset(dataset), look.standing.budget
+
+    def within(limit: float, spent: Spent) -> SubCost:
+        after = spent + cost
+        room = Filter.of(limit, budget).has_room(after)
+        return SubCost(spent.epsilon(budget), after.epsilon(budget), limit, room)
+
     return Cost(
-        budget,
-        spent=_epsilon(budget, _rho(made)),
-        after=_epsilon(budget, _rho(made) + mechanism.rho),
-        by_requester=_epsilon(budget, _rho(theirs)),
-        requester_limit=policy.for_dataset(dataset).epsilon_per_researcher,
-        mechanism=mechanism,
+        limits.patients,
+        look.standing,
+        look.standing.plus(cost),
+        cost,
+        within(limits.epsilon_per_researcher, look.requester),
+        within(limits.epsilon_per_purpose, look.purpose),
+        mechanism,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerLine:
-    """One Charge; `alone` is its own epsilon, `so_far` that of all Charges up to it."""
+    """One Charge, or one Renewal in its place.
 
-    charge: Charge
-    alone: float
+    Parameters
+    ----------
+    alone, so_far
+        Epsilon of the Charge by itself, and of all up to it since the first: no renewal sets it back.
+    """
+
+    at: str
     so_far: float
+    charge: Charge | None = None
+    alone: float = 0.0
+    renewal: Renewal | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerReading:
-    """Some of the Charges of one Dataset, newest first, and how many there are."""
+    """Some of what was charged to one group of patients, newest first, and how much of it there is."""
 
-    dataset: str
-    budget: Budget
-    spent: float
-    charges: int
+    patients: str
     lines: tuple[LedgerLine, ...]
+    count: int
 
 
-def read_ledger(site: Site, dataset: str, first: int, most: int) -> LedgerReading:
-    """Up to `most` Charges, leaving out the `first` newest."""
-    budget, made = site.state.policy().budget(dataset), charges(site.journal, dataset)
-    totals = list(accumulate(charge.mechanism.rho for charge in made))
-    newest = list(zip(made, totals, strict=True))[::-1]
-    lines = tuple(
-        LedgerLine(charge, _epsilon(budget, charge.mechanism.rho), _epsilon(budget, total))
-        for charge, total in newest[first : first + most]
-    )
-    return LedgerReading(dataset, budget, _epsilon(budget, totals[-1]) if totals else 0.0, len(made), lines)
-
-
-def _rho(made: Iterable[Charge]) -> float:
-    return sum(charge.mechanism.rho for charge in made)
-
-
-def _epsilon(budget: Budget, rho: float) -> float:
-    """Of Charges with that summed rho: the RDP of each is order * rho, so all cost what one with the sum would cost."""
-    return Standing(budget).preview(DiscreteGaussian(1.0, math.sqrt(2 * rho))) if rho else 0.0
+def read_ledger(site: Site, patients: str, first: int, most: int) -> LedgerReading:
+    """Up to `most` lines, leaving out the `first` newest."""
+    policy = site.state.policy()
+    streams = [BUDGETS + dataset for dataset in groups(site, policy).get(patients, ())]
+    entries = [entry for stream in (*streams, RENEWALS + patients) for entry in site.journal.entries(stream)]
+    kept = sorted((entry for entry in entries if entry.kind in (CHARGE, RENEW)), key=lambda entry: entry.sequence)
+    budget = site.ledger.account(site.journal, policy, patients).standing.budget
+    costs: dict[Mechanism, Spent] = {}
+    total, lines = Spent.nothing(), list[LedgerLine]()
+    shown = range(len(kept) - first - most, len(kept) - first)
+    for index, entry in enumerate(kept):
+        if entry.kind == RENEW:
+            if index in shown:
+                lines.append(LedgerLine(entry.at, total.epsilon(budget), renewal=Renewal.from_dict(entry.body)))
+            continue
+        charge = Charge.from_dict(entry.body)
+        cost = costs.setdefault(charge.mechanism, Spent.of(charge.mechanism))
+        total = total if charge.reading else total + cost
+        if index in shown:
+            lines.append(LedgerLine(charge.at, total.epsilon(budget), charge, cost.epsilon(budget)))
+    return LedgerReading(patients, tuple(reversed(lines)), len(kept))

@@ -1,4 +1,4 @@
-"""The loops that keep a site and its hub in step: facts in, Reviews out, heads countersigned."""
+"""The loops that keep a site and its hub in step: facts in, Reviews and budgets out, heads countersigned."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ from synthema_core.errors import (
 )
 from synthema_core.journal import Head
 from synthema_datasite.hub_client import LONG_POLL_SECONDS, HubClient
+from synthema_datasite.service.budget_reading import read_budgets
 from synthema_datasite.service.heads import exchange_heads
 from synthema_datasite.service.intake import BeginRun, Fact, Intake
 from synthema_datasite.service.outbox import Outbox
 from synthema_datasite.service.records import stewards
+from synthema_datasite.service.register import Register
 from synthema_datasite.service.site import Site
 
 _log = logging.getLogger(__name__)
@@ -94,12 +96,15 @@ class HubLine:
         self._bookmark = Bookmark(site.state.folder / "bookmark.json")
         self._stop = threading.Event()
         self._told: tuple[Head, str] | None = None
+        self._register = Register(site)
+        self._told_budgets: list[Json] | None = None
         self.announced, self.in_step = threading.Event(), threading.Event()
 
     def start(self) -> None:
         loops = {
             "heads": self._exchange_heads,
             "announce": self._announce,
+            "budgets": self._tell_budgets,
             "feed": self._read_feed,
             "outbox": self._empty_outbox,
             **self._also,
@@ -148,6 +153,15 @@ class HubLine:
             self._hub.announce(cards, stewards(self._site.journal), self._page)
             self._told = now
             self.announced.set()
+        return _ANNOUNCE_SECONDS
+
+    def _tell_budgets(self) -> float:
+        """Where the Budgets stand, for researchers to plan with: when a Charge, a promise or the Policy changed it."""
+        readings = read_budgets(self._site, self._register.lines())
+        standing: list[Json] = [reading.public().to_dict() for reading in readings]
+        if standing != self._told_budgets:
+            self._hub.budgets(standing)
+            self._told_budgets = standing
         return _ANNOUNCE_SECONDS
 
     def _empty_outbox(self) -> float:

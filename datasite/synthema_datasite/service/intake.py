@@ -2,7 +2,7 @@
 
 The hub is not believed: a Plan it shows counts for nothing until a steward of this site has signed a Review over its
 digest, and a Release only if the hub's journalled key signed it. What the hub can do is end a Request, say what its
-author answered, and say when code with a release decision may begin.
+author answered, say when code with a release decision may begin, and hand on an answer that this site helped to give.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Any
 
 from synthema_core.admission import admit
 from synthema_core.canonical import Json
-from synthema_core.code.shapes import AGGREGATE, shape_of
 from synthema_core.errors import IntegrityFailure, InvalidPlan, NotFound, Refused
 from synthema_core.plan import Plan
 from synthema_core.ports import JournalReader, JournalWriter
@@ -22,7 +21,8 @@ from synthema_core.release import Release
 from synthema_core.request import LIFECYCLE, TERMINAL, Event, Request, Role, Status, Verb
 from synthema_core.request_record import RequestRecord, record_event, request_record
 from synthema_core.review import Review, Verdict
-from synthema_datasite.service import auto_approval
+from synthema_core.staged import is_staged
+from synthema_datasite.service import auto_approval, readings
 from synthema_datasite.service.site import Site
 
 _log = logging.getLogger(__name__)
@@ -95,6 +95,8 @@ class Intake:
             if fact.verb is Verb.SUBMIT:
                 if record is None:
                     self._receive(journal, fact)
+            elif record is not None and fact.verb is Verb.REUSE:
+                readings.take(journal, self._site, record, self._handed_on(record, fact), fact.detail)
             elif record is not None and record.request.status not in TERMINAL:
                 self._follow(journal, record, fact)
 
@@ -181,10 +183,21 @@ class Intake:
         return Event(verb, fact.site or "hub", Role.HUB, now, detail=detail)
 
     def _checked_release(self, record: RequestRecord, fact: Fact) -> Release:
-        release = Release.from_dict(fact.detail.get("release", {}))
-        release.check_signature(self._hub_key)
+        release = self._signed_release(fact)
         if (release.request, release.job, release.plan_digest) != (record.request.id, record.job, record.plan.digest):
             raise IntegrityFailure(f"The hub showed a Release for {record.request.id} that belongs to another job.")
+        return release
+
+    def _handed_on(self, record: RequestRecord, fact: Fact) -> Release:
+        release, plan = self._signed_release(fact), record.plan
+        told = release.request, release.plan_digest, release.question_digest, release.requester
+        if told != (record.request.id, plan.digest, plan.question_digest, plan.requester) or not release.reused_from:
+            raise IntegrityFailure(f"The hub handed on an answer to {record.request.id} that is not for it.")
+        return release
+
+    def _signed_release(self, fact: Fact) -> Release:
+        release = Release.from_dict(fact.detail.get("release", {}))
+        release.check_signature(self._hub_key)
         return release
 
 
@@ -203,8 +216,8 @@ def _plan_of(fact: Fact) -> Plan:
 
 
 def _is_staged(record: RequestRecord) -> bool:
-    """Whether its code runs apart from the sum, with a release decision in between."""
-    return shape_of(record.plan.analysis) == AGGREGATE
+    """Whether it runs apart from the sum, with a release decision in between."""
+    return is_staged(record.plan.analysis)
 
 
 def _summing(record: RequestRecord) -> Status:

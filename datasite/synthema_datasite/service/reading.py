@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from synthema_core.admission import SiteFacts, admit
 from synthema_core.analyses import find
 from synthema_core.analyses.base import Analysis
+from synthema_core.analyses.diffprivlib_model import NO_GUARANTEE, DiffprivlibModel
 from synthema_core.canonical import Json
+from synthema_core.charging import declared_epsilon
 from synthema_core.code.outputs import Outputs
 from synthema_core.code.questions import CodeQuestion
 from synthema_core.errors import Refused, SynthemaError
@@ -18,13 +20,20 @@ from synthema_core.request import Status
 from synthema_core.request_record import RequestRecord, request_record
 from synthema_core.schemas import Schema
 from synthema_datasite.service.code_reading import CodeReading, question_of, read_code
-from synthema_datasite.service.costs import Cost, cost_of
+from synthema_datasite.service.costs import Cost, SubCost, cost_of
 from synthema_datasite.service.register import Line, Register
 from synthema_datasite.service.site import Site
+from synthema_datasite.service.stored_answers import StoredAnswer, answer_in_question
 
 _SHOWN_APART = frozenset({"code", "outputs", "columns", "cpu_seconds", "clip", "capacity"})
 """Parameters of code that are explained, not listed."""
+ANSWERED_BEFORE = "Answered before"
 CHANGES = "Changed since the request it replaces"
+_FITTED = (
+    "diffprivlib fits the model here, on the patients who have all columns; every bound is the schema's, no seed is "
+    "taken; the model waits here, and the mean over all sites is what can be read."
+)
+_WAITS = "what comes out waits at this site until a steward has looked at it; only then it is summed"
 _FOLLOWING = frozenset({"layout", "supersedes"})
 """Parts of a Plan that change only with others."""
 _ANSWERED = frozenset({Status.RUNNING, Status.SUMMING, Status.RELEASED})
@@ -50,6 +59,8 @@ class Reading:
         None for an exact Plan, or one that this site's rules forbid.
     code
         None for a built-in analysis.
+    stored
+        The answer that would be handed on, where the question was answered before; None where something would run.
     """
 
     record: RequestRecord
@@ -57,6 +68,7 @@ class Reading:
     refusal: Refused | None
     cost: Cost | None
     code: CodeReading | None
+    stored: StoredAnswer | None = None
 
 
 def read_request(site: Site, record: RequestRecord) -> list[Section]:
@@ -78,9 +90,10 @@ class _Reader:
         self._analysis: Analysis | None = None
         self._refusal: Refused | None = None
         self._cost: Cost | None = None
+        self._stored = answer_in_question(site.journal, site.name, record)
         try:
             self._analysis = admit(self._plan, self._facts)
-            self._cost = cost_of(site, self._plan, self._analysis, lines)
+            self._cost = cost_of(site, self._plan, self._analysis)
         except Refused as error:
             self._refusal = error
 
@@ -91,6 +104,7 @@ class _Reader:
             code = read_code(question, self._facts, len(self._plan.sites), self._cost)
         sections = [
             self._question(code),
+            self._answered_before(),
             self._protection(code),
             *([Section("What one evaluation may use", code.limits)] if code else []),
             self._privacy_cost(code),
@@ -100,7 +114,7 @@ class _Reader:
             self._circumstances(),
         ]
         kept = tuple(section for section in sections if section is not None)
-        return Reading(self._record, kept, self._refusal, self._cost, code)
+        return Reading(self._record, kept, self._refusal, self._cost, code, self._stored)
 
     def _question(self, code: CodeReading | None) -> Section:
         plan = self._plan
@@ -120,7 +134,30 @@ class _Reader:
         if code:
             outputs = ", ".join(output.output.spell() for output in code.outputs)
             lines += [("What is done", code.explained), ("Outputs", outputs)]
+        if isinstance(self._analysis, DiffprivlibModel):
+            lines += _model_lines(self._analysis)
         return Section("What is asked", tuple(lines))
+
+    def _answered_before(self) -> Section | None:
+        """Nothing runs: what the stewards decide is whether one more person may read what is known."""
+        stored = self._stored
+        if stored is None:
+            return None
+        first = stored.record.plan
+        charged = "nothing: it is an exact answer"
+        epsilon = declared_epsilon(self._plan, self._analysis) if self._analysis else None
+        if epsilon is not None:
+            charged = f"epsilon {epsilon:g}, against the limits for {self._plan.requester}"
+        return Section(
+            ANSWERED_BEFORE,
+            (
+                ("Stored answer", f"released {stored.released_at[:10]} to {first.requester}, request {stored.request}"),
+                ("Asked then for", first.purpose),
+                ("If all sites approve", "the hub hands on that answer; nothing runs, and no other use is approved"),
+                ("The patients' budget", "no new charge: nothing more is told about them"),
+                ("Charged to the reader", charged),
+            ),
+        )
 
     def _dataset_here(self) -> str:
         """Also of a Plan that this site's rules sent back: its steward wants to know what it was."""
@@ -153,25 +190,27 @@ class _Reader:
             ("Least patients", f"{plan.output.min_patients} at each site and in each group shown"),
             ("Least sites in a sum", str(plan.output.min_sites)),
         ]
-        if plan.mode is Mode.EXACT and not code:
+        if isinstance(self._analysis, DiffprivlibModel):
+            lines += [
+                ("Release decision", _WAITS),
+                ("Guarantee", "none that is formal: its stewards' decision is what protects them"),
+            ]
+        elif plan.mode is Mode.EXACT and not code:
             lines.append(("Guarantee", "none that is formal: exact sums, kept from small groups by the limits above"))
         return Section("What protects the patients", tuple(lines))
 
     def _privacy_cost(self, code: CodeReading | None) -> Section | None:
         privacy, cost = self._plan.privacy, self._cost
-        if privacy is None:
+        if privacy is not None:
+            lines = [("This request", f"epsilon {privacy.epsilon:g}, delta {privacy.delta:g} for one patient here")]
+        elif isinstance(self._analysis, DiffprivlibModel):
+            lines = [("This request", f"epsilon {self._analysis.epsilon:g}, nominal"), ("No guarantee", NO_GUARANTEE)]
+        else:
             return None
-        lines = [("This request", f"epsilon {privacy.epsilon:g}, delta {privacy.delta:g} for one patient here")]
         if cost is not None:
-            asked = f"epsilon {cost.by_requester:.3g} of {cost.requester_limit:g}"
-            deviation = cost.mechanism.standard_deviation
-            lines += [
-                ("Spent so far", f"epsilon {cost.spent:.3g} of {cost.budget.epsilon:g}"),
-                ("Spent afterwards", f"epsilon {cost.after:.3g}" + ("" if cost.fits else ": too much")),
-                ("Spent on this researcher", f"{asked} that one researcher may cost"),
-            ]
-            if code is None:
-                lines.append(("Noise", f"standard deviation {deviation:.3g}, added here in full"))
+            lines += _cost_lines(cost, read_again=self._stored is not None)
+            if code is None and not self._stored:
+                lines.append(("Noise", cost.mechanism.describe()))
         return Section("Privacy cost", tuple(lines))
 
     def _sites(self) -> Section:
@@ -234,6 +273,37 @@ class _Reader:
                 ("Runs", "one"),
             ),
         )
+
+
+def _model_lines(model: DiffprivlibModel) -> list[tuple[str, str]]:
+    """What is put out, and in which order its numbers stand."""
+    terms, classes = ", ".join(term.label for term in model.terms), ", ".join(label for _, label in model.classes)
+    return [
+        ("What is done", _FITTED),
+        ("Puts out", ", ".join(output.spell() for output in model.outputs.outputs)),
+        ("Places of columns", f"in this order: {terms}"),
+        *([("Places of groups", f"in this order: {classes}")] if classes else []),
+    ]
+
+
+def _cost_lines(cost: Cost, *, read_again: bool) -> list[tuple[str, str]]:
+    """Against the patients' Budget, and against what one researcher and one purpose may cost."""
+    budget, shares = cost.budget, f"{cost.standing.share:.0%} of the budget, {cost.then.share:.0%} afterwards"
+    lines = [
+        ("Patients", f"of the group '{cost.patients}': epsilon {budget.epsilon:g} at delta {budget.delta:g}"),
+        ("Spent so far", f"epsilon {cost.spent:.3g} of {budget.epsilon:g}"),
+    ]
+    if read_again:
+        lines.append(("Spent afterwards", "the same: the stored answer is read once more"))
+    else:
+        lines.append(("Spent afterwards", f"epsilon {cost.after:.3g}" + ("" if cost.fits else ": too much")))
+        lines.append(("Part of the budget", shares + (f"; {cost.more} more like it would fit" if cost.fits else "")))
+    return [*lines, ("This researcher", _within(cost.requester)), ("This purpose", _within(cost.purpose))]
+
+
+def _within(part: SubCost) -> str:
+    too_much = "" if part.fits else ": too much"
+    return f"epsilon {part.spent:.3g} so far, {part.after:.3g} afterwards, of {part.limit:g}{too_much}"
 
 
 def _changed(old: Plan, new: Plan) -> list[tuple[str, str]]:

@@ -6,7 +6,8 @@ stream              kinds of entries
 stewards            add
 dataset/NAME        ingest, one a version
 request/ID          the life cycle's verbs as this site knows them
-budget/NAME         charge
+budget/NAME         open: the Budget under which a Dataset's first charge was made; charge
+renewal/PATIENTS    agree, renew: stewards begin the Budget of a group of patients anew
 identities          met: the identity key under which another site was first seen
 evidence/ID         mock-run: this site's own trial of a Request's code
 shared-log/ID       agree, share: a steward lets the researcher read what a run printed
@@ -31,6 +32,8 @@ from synthema_core.review import Review
 from synthema_core.schemas import Schema
 
 STEWARDS, DATASETS, BUDGETS, IDENTITIES = "stewards", "dataset/", "budget/", "identities"
+RENEWALS = "renewal/"
+OPEN, CHARGE = "open", "charge"
 
 
 def stewards(journal: JournalReader) -> dict[str, str]:
@@ -76,7 +79,8 @@ def _dataset(entry: Entry) -> DatasetRecord:
 
 
 def charges(journal: JournalReader, dataset: str) -> list[Charge]:
-    return [Charge.from_dict(entry.body) for entry in journal.entries(BUDGETS + dataset)]
+    """All that was ever charged to the Dataset, oldest first."""
+    return [Charge.from_dict(entry.body) for entry in journal.entries(BUDGETS + dataset) if entry.kind == CHARGE]
 
 
 def review_of(record: RequestRecord) -> Review | None:

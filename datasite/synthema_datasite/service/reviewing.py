@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from synthema_core import moments
 from synthema_core.admission import admit
 from synthema_core.analyses import from_plan
-from synthema_core.charging import mechanism_of
-from synthema_core.code.questions import CodeQuestion
+from synthema_core.charging import charge_of
 from synthema_core.code.references import check, selected
 from synthema_core.errors import InvalidInput
 from synthema_core.journal import Draft
@@ -18,6 +18,7 @@ from synthema_core.ports import JournalWriter
 from synthema_core.request import Event, Role, Status, Verb
 from synthema_core.request_record import RequestRecord, record_event, request_record
 from synthema_core.review import Review, Verdict, check_not_own_request
+from synthema_core.staged import outputs_of
 from synthema_datasite.service.allowance import check_allowance
 from synthema_datasite.service.approvals import left_out, reviews_of
 from synthema_datasite.service.decisions import (
@@ -28,9 +29,11 @@ from synthema_datasite.service.decisions import (
     limits_of,
     waits_for,
 )
+from synthema_datasite.service.readings import check_may_read
 from synthema_datasite.service.records import IDENTITIES, known_identities, request_records
 from synthema_datasite.service.site import Site
 from synthema_datasite.service.stewards import unlock
+from synthema_datasite.service.stored_answers import stored_answer
 
 
 class Reviewing:
@@ -71,7 +74,8 @@ class Reviewing:
     ) -> Review:
         """Sign an approval of the Plan, good for one run until it expires.
 
-        Where the Policy asks for several stewards, the site has approved with the last of them.
+        Where the Policy asks for several stewards, the site has approved with the last of them. Where the question was
+        answered before with this site's help, the approval is for that answer alone (`Review.answered_by`).
 
         Parameters
         ----------
@@ -93,7 +97,9 @@ class Reviewing:
             if record.request.status is Status.UNDER_REVIEW:
                 self._check_allowed(journal, record)
             now = self.site.decided_at(journal)
+            stored = stored_answer(journal, self.site.name, record)
             review = self._review(record, steward, Verdict.APPROVED, reason, now, until_days, without)
+            review = replace(review, answered_by=stored.request if stored else "")
             return self._record(journal, record, review, key)
 
     def reject(self, identifier: str, steward: str, passphrase: str, reason: str, *, plan_digest: str = "") -> Review:
@@ -133,7 +139,9 @@ class Reviewing:
     def _check_allowed(self, journal: JournalWriter, record: RequestRecord) -> None:
         """A steward approves within the hospital's Policy, as it is now; not beyond it."""
         analysis = admit(record.plan, self.site.facts(journal))
-        check_allowance(self.site, journal, record.plan, mechanism_of(record.plan, analysis))
+        check_allowance(self.site, journal, record.plan, charge_of(record.plan, analysis))
+        if stored_answer(journal, self.site.name, record):
+            check_may_read(self.site, journal, record)
 
     def _review(
         self,
@@ -195,10 +203,12 @@ class Reviewing:
 def _outputs_left_out(record: RequestRecord, without: Sequence[str]) -> tuple[str, ...]:
     if not without:
         return ()
-    question = from_plan(record.plan.analysis, record.plan.parameters)
-    if not isinstance(question, CodeQuestion):
-        raise InvalidInput("Only of code can outputs be left out.", "Reject the request, and say what would do.")
-    references = check(without, question.outputs)
-    if bool(selected([*left_out(record), *references], question.outputs).all()):
-        raise InvalidInput("That leaves nothing of what the code puts out.", "Reject the request instead.")
+    outputs = outputs_of(from_plan(record.plan.analysis, record.plan.parameters))
+    if outputs is None:
+        raise InvalidInput(
+            "Only of code and models can outputs be left out.", "Reject the request, and say what would do."
+        )
+    references = check(without, outputs)
+    if bool(selected([*left_out(record), *references], outputs).all()):
+        raise InvalidInput("That leaves nothing of what it puts out.", "Reject the request instead.")
     return references

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from synthema_core import moments
@@ -13,6 +13,7 @@ from synthema_core.identity import public_key
 from synthema_core.ports import Clock, JournalReader
 from synthema_core.sqlite_journal import SqliteJournal
 from synthema_datasite.engine import engine_digest
+from synthema_datasite.service.ledger import Ledger
 from synthema_datasite.service.records import dataset_records, known_identities
 from synthema_datasite.state import SiteState
 
@@ -32,6 +33,7 @@ class Site:
     journal: SqliteJournal
     clock: Clock
     engine: str
+    ledger: Ledger = field(default_factory=Ledger, compare=False, repr=False)
 
     @classmethod
     def open(cls, state: SiteState, clock: Clock = utc_now) -> Site:

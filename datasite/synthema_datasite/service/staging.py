@@ -9,19 +9,19 @@ from typing import Any
 from synthema_core.analyses import from_plan
 from synthema_core.canonical import Json
 from synthema_core.code.outputs import Arrays, Outputs
-from synthema_core.code.questions import Aggregate
 from synthema_core.commitment import output_commitment
 from synthema_core.errors import InvalidPlan, NotFound
 from synthema_core.request import Event, Role, Verb
 from synthema_core.request_record import RequestRecord, record_event, request_record
 from synthema_core.secure_sum.layout import Floats
+from synthema_core.staged import StagedQuestion
 from synthema_datasite.service.claims import Claim
 from synthema_datasite.service.site import Site
 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """One site's output of a Plan's code, with what its reviewer should know.
+    """One site's output of a Plan's code or model, with what its reviewer should know.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def staged_output(site: Site, record: RequestRecord) -> Staged:
     folder, detail = site.state.staged_folder(record.request.id), event.detail
     report = read_report(folder, str(detail["report"]))
     question = from_plan(record.plan.analysis, record.plan.parameters)
-    if not isinstance(question, Aggregate):
+    if not isinstance(question, StagedQuestion):
         raise NotFound(f"The request {record.request.id} has no release decision.")
     return Staged(
         commitment=str(detail["output"]),
@@ -114,8 +114,8 @@ def run_log(site: Site, record: RequestRecord) -> str:
     return ""
 
 
-def _question(claim: Claim) -> Aggregate:
+def _question(claim: Claim) -> StagedQuestion:
     question = from_plan(claim.plan.analysis, claim.plan.parameters)
-    if not isinstance(question, Aggregate):
-        raise InvalidPlan("Only code with a release decision is staged.")
+    if not isinstance(question, StagedQuestion):
+        raise InvalidPlan("Only what has a release decision is staged.")
     return question

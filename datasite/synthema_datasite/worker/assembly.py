@@ -11,19 +11,23 @@ import numpy as np
 
 from synthema_core.analyses import from_plan
 from synthema_core.analyses.base import Analysis
+from synthema_core.analyses.diffprivlib_model import DiffprivlibModel
 from synthema_core.code.outputs import Outputs
 from synthema_core.code.questions import Aggregate, CodeQuestion, PerBlock, PerPatient
 from synthema_core.code.references import selected
-from synthema_core.commitment import block_key
+from synthema_core.commitment import block_key, bounding_key
 from synthema_core.disclosure import Earlier
 from synthema_core.errors import IntegrityFailure, InvalidPlan, NotFound, Unavailable
 from synthema_core.plan import Plan
 from synthema_core.schemas import Schema
+from synthema_core.staged import StagedQuestion, outputs_of
+from synthema_datasite.store.job_folder import JobFolder
 from synthema_datasite.store.parquet import ParquetRows
 from synthema_datasite.store.staged import read_values
 from synthema_datasite.worker.code_run import CodeRun, run_code
 from synthema_datasite.worker.contributions import Contribution, OfCode, OfEngine, OfStaged, OpenSandbox
 from synthema_datasite.worker.contributor import Contributor
+from synthema_datasite.worker.model_run import run_model
 
 
 def contributor_of(told: Mapping[str, Any]) -> Contributor:
@@ -32,31 +36,35 @@ def contributor_of(told: Mapping[str, Any]) -> Contributor:
     analysis = from_plan(plan.analysis, plan.parameters)
     left_out = None
     if told["left_out"]:
-        left_out = selected(told["left_out"], _question(analysis).outputs)
-    return Contributor(told["job"], told["site"], plan, analysis, _contribution(told, plan, analysis), left_out)
+        left_out = selected(told["left_out"], _outputs(analysis))
+    memory = JobFolder(Path(told["folder"]))
+    contribution = _contribution(told, plan, analysis)
+    return Contributor(told["job"], told["site"], plan, analysis, contribution, memory, left_out)
 
 
 def _contribution(told: Mapping[str, Any], plan: Plan, analysis: Analysis) -> Contribution:
-    if isinstance(analysis, Aggregate):
+    if isinstance(analysis, StagedQuestion):
         staged = told["staged"]
         if staged is None:
             raise IntegrityFailure("Nothing was staged for this job.")
         return OfStaged(analysis, read_values(Path(staged["path"]), staged["sha256"], analysis.outputs))
+    schema, salt = Schema.from_dict(told["dataset"]["schema"]), bytes.fromhex(told["dataset"]["salt"])
     if isinstance(analysis, PerPatient | PerBlock):
-        schema, salt = Schema.from_dict(told["dataset"]["schema"]), bytes.fromhex(told["dataset"]["salt"])
         sandbox = _sandbox(told, analysis)
         return OfCode(analysis, _store(told), schema.patient_id, block_key(salt), sandbox)
-    return OfEngine(plan, analysis, _store(told))
+    return OfEngine(plan, analysis, _store(told), schema.patient_id, bounding_key(salt))
 
 
 def run_of(told: Mapping[str, Any]) -> CodeRun:
-    """Run the specified aggregate code on this site's rows."""
+    """Run the specified aggregate code, or fit the specified model, on this site's rows."""
     plan = Plan.from_dict(told["plan"])
     question = from_plan(plan.analysis, plan.parameters)
-    if not isinstance(question, Aggregate):
-        raise InvalidPlan("Only code with a release decision is run for its output.")
-    patient_id = Schema.from_dict(told["dataset"]["schema"]).patient_id
     limit = float(told["numbers_per_patient"])
+    if isinstance(question, DiffprivlibModel):
+        return run_model(question, plan, _store(told), limit)
+    if not isinstance(question, Aggregate):
+        raise InvalidPlan("Only what has a release decision is run for its output.")
+    patient_id = Schema.from_dict(told["dataset"]["schema"]).patient_id
     earlier = tuple(output for output in map(_earlier, told["earlier"]) if output is not None)
     return run_code(question, plan, _store(told), patient_id, _sandbox(told, question), limit, earlier)
 
@@ -73,10 +81,11 @@ def _earlier(told: Mapping[str, Any]) -> Earlier | None:
     return Earlier(told["label"], outputs.unflatten(known), outputs)
 
 
-def _question(analysis: Analysis) -> CodeQuestion:
-    if not isinstance(analysis, CodeQuestion):
-        raise InvalidPlan("Only outputs of code can be left out.")
-    return analysis
+def _outputs(analysis: Analysis) -> Outputs:
+    outputs = outputs_of(analysis)
+    if outputs is None:
+        raise InvalidPlan("Only outputs of code and models can be left out.")
+    return outputs
 
 
 def _sandbox(told: Mapping[str, Any], question: CodeQuestion) -> OpenSandbox:

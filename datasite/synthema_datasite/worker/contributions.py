@@ -11,14 +11,15 @@ from typing import Protocol
 
 import numpy as np
 
-from synthema_core.analyses.base import Analysis, Rows
+from synthema_core.analyses.base import Analysis, Patients, Rows
 from synthema_core.code.combine import summed
-from synthema_core.code.questions import Aggregate, PerBlock, PerPatient
+from synthema_core.code.questions import PerBlock, PerPatient
 from synthema_core.errors import Refused, SynthemaError
 from synthema_core.plan import Mode, Plan
 from synthema_core.ports import RowStore
 from synthema_core.sandbox.port import Limits, Sandbox
 from synthema_core.secure_sum.layout import Floats
+from synthema_core.staged import StagedQuestion
 
 OpenSandbox = Callable[[], AbstractContextManager[Sandbox]]
 Clock = Callable[[], float]
@@ -40,6 +41,13 @@ class Contribution(Protocol):
 class OfEngine:
     """A built-in analysis of rows that are read once.
 
+    Parameters
+    ----------
+    patient_id
+        The column that says who each row is about: read for private analyses, which bound what each patient adds.
+    key
+        For choosing among a patient's rows.
+
     Raises
     ------
     Refused
@@ -47,14 +55,19 @@ class OfEngine:
         Private Plans are not checked: whether a site has few patients is itself private.
     """
 
-    def __init__(self, plan: Plan, analysis: Analysis, store: RowStore) -> None:
+    def __init__(self, plan: Plan, analysis: Analysis, store: RowStore, patient_id: str, key: bytes) -> None:
         self._analysis = analysis
-        self._rows = store.load(analysis.columns)
+        if analysis.private:
+            rows = store.load((patient_id, *analysis.columns))
+            self._rows, self._patients = without(rows, patient_id), Patients(rows[patient_id], key)
+        else:  # whose schema has one row a patient
+            self._rows = store.load(analysis.columns)
+            self._patients = Patients.one_a_row(self._rows)
         if plan.mode is Mode.EXACT and analysis.cohort_size(self._rows) < plan.output.min_patients:
             raise Refused("Too few patients here have all the columns asked for.", rule="min_patients")
 
     def values(self, round_input: Floats) -> Floats:
-        return self._analysis.contribution(self._rows, round_input)
+        return self._analysis.contribution(self._rows, round_input, self._patients)
 
     def wait(self) -> None:
         """An analysis takes no time that is worth hiding: it is ours, and says the same for all rows."""
@@ -128,7 +141,7 @@ def without(rows: Rows, column: str) -> Rows:
 class OfStaged:
     """Numbers that a steward has looked at and cleared."""
 
-    question: Aggregate
+    question: StagedQuestion
     staged: Floats
 
     def values(self, round_input: Floats) -> Floats:  # noqa: ARG002  they are fixed

@@ -1,22 +1,23 @@
-"""One site's part in a Job: numbers, mask key, Rounds. Lives in the worker process and nowhere else."""
+"""One site's part in a Job: numbers, noise, masks, Rounds. Lives in the worker process and nowhere else."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from numpy.typing import NDArray
 
 from synthema_core.analyses.base import Analysis
+from synthema_core.canonical import Json
 from synthema_core.charging import mechanism_of
-from synthema_core.errors import IntegrityFailure, Refused
+from synthema_core.errors import IntegrityFailure
 from synthema_core.plan import Plan
 from synthema_core.privacy.noise import draw
-from synthema_core.secure_sum import Member, Roster, input_digest
+from synthema_core.secure_sum import Announcement, Member, Memory, Roster, Survivors, input_digest
 from synthema_core.secure_sum.layout import Floats, Ring
+from synthema_core.secure_sum.sealing import from_wire, to_wire
 from synthema_datasite.worker.contributions import Contribution
 
 
@@ -25,6 +26,8 @@ class Contributor:
 
     Parameters
     ----------
+    memory
+        Of this Job: a process that was started anew goes on where the one before it ended.
     left_out
         (layout.length,): values that this site's stewards do not give. Random ones are summed in their place, so that
         the others' sum cannot be read there either.
@@ -37,52 +40,66 @@ class Contributor:
         plan: Plan,
         analysis: Analysis,
         contribution: Contribution,
+        memory: Memory,
         left_out: NDArray[np.bool_] | None = None,
     ) -> None:
-        self._job, self._plan, self._analysis = job, plan, analysis
+        self._plan, self._analysis = plan, analysis
         self._mechanism = mechanism_of(plan, analysis)
         self._contribution = contribution
         self._left_out = left_out
-        self._member = Member(site, X25519PrivateKey.generate())
-        self._rounds = 0
+        fresh = secrets.token_bytes(32)
+        self._member = Member(site, job, plan.digest, plan.identities, plan.terms, analysis.max_rounds, memory, fresh)
 
     @property
-    def mask_key(self) -> str:
-        """The public half, hexadecimal."""
-        return self._member.public_key
+    def announcement(self) -> Announcement:
+        """Not signed yet."""
+        return self._member.announcement()
 
-    def contribute(self, round_index: int, values: Floats, roster: Mapping[str, Any] | None) -> Ring:
-        """The masked Contribution to this Round, (layout.length,) in Z_2^64.
+    def deal(self, roster: Mapping[str, Any]) -> dict[str, Json]:
+        """Check every key against the identities in the Plan the steward approved: the hub cannot put in its own."""
+        return to_wire(self._member.join(Roster.announced(roster)))
+
+    def contribute(
+        self, round_index: int, values: Floats, roster: Mapping[str, Any] | None, dealt: Mapping[str, Any] | None
+    ) -> Ring:
+        """The masked Contribution to this Round, (layout.length,) in Z_2^64; the same when it is asked for again.
 
         Parameters
         ----------
-        round_index
-            From 1, one after the other, at most the analysis's `max_rounds`.
-        roster
-            With the first Round: every site's signed mask key.
+        roster, dealt
+            Every site's signed keys, and this site's sealed shares by sender: until it has them.
         """
-        if round_index != self._rounds + 1 or round_index > self._analysis.max_rounds:
-            raise Refused("The round is not the one that comes next.", rule="protocol")
-        if round_index == 1:
-            self._join(roster)
+        if not self._member.has_session:
+            self._begin(roster, dealt)
+        seen = input_digest(values)
+        before = self._member.masked_before(round_index, seen)
+        if before is not None:
+            return before
         self._analysis.check_input(values)
-        self._rounds = round_index
         ring = self._plan.layout.quantise(self._contribution.values(values))
         if self._mechanism is not None:
-            ring = ring + draw(self._mechanism, self._plan.layout.length)
+            ring = ring + draw(self._mechanism.site_deviation, self._plan.layout.length)
         if self._left_out is not None:
             ring[self._left_out] = _uniform(int(self._left_out.sum()))
-        masked = self._member.mask(round_index, input_digest(values), ring)
+        masked = self._member.mask(round_index, seen, ring)
         self._contribution.wait()
         return masked
 
-    def _join(self, roster: Mapping[str, Any] | None) -> None:
-        """Check every key against the identities in the Plan the steward approved: the hub cannot put in its own."""
+    def choose(self, round_index: int, survivors: Sequence[str]) -> tuple[Survivors, bool]:
+        """Agree to these survivors of a Round and no others; and whether nobody is missing."""
+        chosen = self._member.choose(round_index, survivors)
+        return chosen, self._member.is_whole(chosen)
+
+    def reveal(self, round_index: int, signatures: Mapping[str, str]) -> dict[str, Json]:
+        """Shares that take the masks off the sum of the survivors that enough of them have signed."""
+        return self._member.reveal(round_index, signatures).to_dict()
+
+    def _begin(self, roster: Mapping[str, Any] | None, dealt: Mapping[str, Any] | None) -> None:
         if roster is None:
             raise IntegrityFailure("The first round came without a roster.")
-        offered = Roster.from_dict(roster)
-        checked = Roster.gather(self._job, self._plan.digest, offered.announcements, self._plan.identities)
-        self._member.join(checked)
+        self._member.join(Roster.announced(roster))
+        if self._plan.terms.recovers:
+            self._member.accept(from_wire(dealt))
 
 
 def _uniform(count: int) -> Ring:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from synthema_core.errors import Refused, SynthemaError, to_wire
+from synthema_core.secure_sum.layout import Floats
 from synthema_datasite.worker.assembly import contributor_of, run_of
 from synthema_datasite.worker.contributor import Contributor
 from synthema_datasite.worker.frames import Frame, read_frame, write_frame
@@ -29,15 +30,26 @@ class Worker:
             return Frame({"report": run.report}, run.values)
         if frame.body["do"] == "open":
             self._contributor = contributor_of(frame.body)
-            return Frame({"mask_key": self._contributor.mask_key})
-        if self._contributor is None or frame.array is None:
+            return Frame({"announcement": self._contributor.announcement.to_dict()})
+        if self._contributor is None:
             raise Refused("A round cannot come before the job is open.", rule="protocol")
-        masked = self._contributor.contribute(
-            int(frame.body["round"]),
-            frame.array,  # type: ignore[arg-type]
-            frame.body["roster"],
-        )
-        return Frame({}, masked)
+        return _step(self._contributor, frame)
+
+
+def _step(contributor: Contributor, frame: Frame) -> Frame:
+    """One step of the secure sum; see `secure_sum.Member`."""
+    told = frame.body
+    if told["do"] == "deal":
+        return Frame({"sealed": contributor.deal(told["roster"])})
+    if told["do"] == "choose":
+        chosen, whole = contributor.choose(told["round"], told["survivors"])
+        return Frame({"survivors": chosen.statement(), "whole": whole})
+    if told["do"] == "reveal":
+        return Frame({"shares": contributor.reveal(told["round"], told["signatures"])})
+    if told["do"] != "round" or frame.array is None:
+        raise Refused("A worker is asked for one step of its job.", rule="protocol")
+    values: Floats = frame.array  # type: ignore[assignment]
+    return Frame({}, contributor.contribute(told["round"], values, told["roster"], told["dealt"]))
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from synthema_core.analyses import from_plan
+from synthema_core.canonical import Json
 from synthema_core.code.questions import Aggregate
 from synthema_core.code.timing import WALL_FACTOR
 from synthema_core.errors import RoundFailed, Unavailable, from_wire
+from synthema_core.secure_sum import Announcement, Survivors
 from synthema_core.secure_sum.layout import Floats, Ring
+from synthema_core.staged import StagedQuestion
 from synthema_datasite.service.claims import Claim
 from synthema_datasite.worker.frames import Frame, read_frame, write_frame
 from synthema_datasite.worker.specification import specification
@@ -34,11 +37,13 @@ class WorkerProcess:
     ----------
     rows
         The Parquet file of the claimed Dataset version.
+    folder
+        The Job's, with what it must not forget.
     sandbox
         Name of the backend in which code runs.
     """
 
-    def __init__(self, claim: Claim, site: str, rows: Path, salt: bytes, sandbox: str = "") -> None:
+    def __init__(self, claim: Claim, site: str, rows: Path, salt: bytes, folder: Path, sandbox: str = "") -> None:
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-m", "synthema_datasite.worker.main"],
@@ -48,25 +53,45 @@ class WorkerProcess:
             )
         except OSError as error:
             raise Unavailable(f"No worker process could be started: {error.strerror}.") from None
-        self._specification = specification(claim, site, rows, salt, sandbox)
+        self._specification = specification(claim, site, rows, salt, folder, sandbox)
         self._analysis = from_plan(claim.plan.analysis, claim.plan.parameters)
 
-    def announce(self) -> str:
-        """Load the rows, make the Job's mask key, return its public half."""
-        return str(self._ask(Frame({"do": "open", **self._specification})).body["mask_key"])
+    def announce(self) -> Announcement:
+        """Load the rows, make the Job's keys (or take them up again); their public halves."""
+        reply = self._ask(Frame({"do": "open", **self._specification}))
+        return Announcement.from_dict(reply.body["announcement"])
 
-    def answer(self, round_index: int, values: Floats, roster: Mapping[str, Any] | None) -> Ring:
+    def deal(self, roster: Mapping[str, Any]) -> Mapping[str, Json]:
+        return dict(self._ask(Frame({"do": "deal", "roster": roster})).body["sealed"])
+
+    def answer(
+        self,
+        round_index: int,
+        values: Floats,
+        roster: Mapping[str, Any] | None,
+        dealt: Mapping[str, Any] | None,
+    ) -> Ring:
         patience = self._analysis.answer_seconds + _ANSWER_SECONDS
-        reply = self._ask(Frame({"do": "round", "round": round_index, "roster": roster}, values), patience)
+        told = {"do": "round", "round": round_index, "roster": roster, "dealt": dealt}
+        reply = self._ask(Frame(told, values), patience)
         if reply.array is None:
             raise RoundFailed("The worker answered a round without numbers.")
         return reply.array  # type: ignore[return-value]
 
+    def choose(self, round_index: int, survivors: Sequence[str]) -> tuple[Survivors, bool]:
+        reply = self._ask(Frame({"do": "choose", "round": round_index, "survivors": list(survivors)}))
+        return Survivors.from_statement(reply.body["survivors"]), bool(reply.body["whole"])
+
+    def reveal(self, round_index: int, signatures: Mapping[str, str]) -> Mapping[str, Json]:
+        reply = self._ask(Frame({"do": "reveal", "round": round_index, "signatures": dict(signatures)}))
+        return dict(reply.body["shares"])
+
     def run(self) -> tuple[Floats | None, dict[str, Any]]:
-        """Run aggregate code once: its values, or None where it failed; and the report for this site's stewards."""
-        if not isinstance(self._analysis, Aggregate):
-            raise RoundFailed("Only code with a release decision is run for its output.")
-        patience = WALL_FACTOR * self._analysis.cpu_seconds + _RUN_SECONDS
+        """Run it once: its values, or None where code failed; and the report for this site's stewards."""
+        if not isinstance(self._analysis, StagedQuestion):
+            raise RoundFailed("Only what has a release decision is run for its output.")
+        limit = self._analysis.cpu_seconds if isinstance(self._analysis, Aggregate) else 0.0
+        patience = WALL_FACTOR * limit + _RUN_SECONDS
         reply = self._ask(Frame({"do": "run", **self._specification}), patience)
         return reply.array, dict(reply.body["report"])  # type: ignore[return-value]
 

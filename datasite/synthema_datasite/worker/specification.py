@@ -10,13 +10,15 @@ from synthema_datasite.service.claims import Claim
 from synthema_datasite.service.earlier_outputs import EarlierOutput
 
 
-def specification(claim: Claim, site: str, rows: Path, salt: bytes, sandbox: str) -> dict[str, Any]:
+def specification(claim: Claim, site: str, rows: Path, salt: bytes, folder: Path, sandbox: str) -> dict[str, Any]:
     """JSON for the worker of this claim.
 
     Parameters
     ----------
     rows
         The Parquet file of the claimed Dataset version.
+    folder
+        Of the Job.
     sandbox
         Name of the backend for code.
     """
@@ -27,6 +29,7 @@ def specification(claim: Claim, site: str, rows: Path, salt: bytes, sandbox: str
     return {
         "job": claim.job,
         "site": site,
+        "folder": str(folder),
         "plan": claim.plan.to_dict(),
         "left_out": list(claim.left_out),
         "staged": staged,

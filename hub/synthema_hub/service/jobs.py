@@ -28,9 +28,11 @@ from synthema_core.release import Release, guarantee_of
 from synthema_core.request import UNDER_WAY, Status, Verb
 from synthema_core.request_record import RequestRecord
 from synthema_core.review import Review
+from synthema_core.staged import outputs_of
 from synthema_hub.service.membership import Membership
 from synthema_hub.service.mirror import runs_before_sum
 from synthema_hub.service.requests import Requests
+from synthema_hub.service.stored_answers import being_answered, handed_on, stored_answer
 
 _log = logging.getLogger(__name__)
 RUN_SECONDS = 300.0
@@ -88,16 +90,44 @@ class Jobs:
 
     def _tend(self, record: RequestRecord) -> None:
         status, apart = record.request.status, runs_before_sum(record.plan)
-        if status is Status.APPROVED and apart:
-            self._start_apart(record)
-        elif status is Status.APPROVED:
-            self._start(record, Verb.START)
+        if status is Status.APPROVED:
+            self._answer(record)
         elif status is Status.CLEARED:
             self._start(record, Verb.SUM)
         elif status is Status.RUNNING and apart:
             self._await_outputs(record)
         elif status in UNDER_WAY:
             self._look_after(record)
+
+    def _answer(self, record: RequestRecord) -> None:
+        """From the stored Release where the question was answered before; by a Job where it was not."""
+        records = self._requests.all()  # afresh: the same question may have been begun in this very turn
+        if stored := stored_answer(records, record):
+            self._hand_on(stored, record)
+        elif being_answered(records, record):
+            self._progress[record.request.id] = _told("Approved. The same question is being answered already.")
+        elif runs_before_sum(record.plan):
+            self._start_apart(record)
+        else:
+            self._start(record, Verb.START)
+
+    def _hand_on(self, stored: Release, record: RequestRecord) -> None:
+        """What was asked was answered before: the stored Release is this Request's, too, and nothing runs."""
+        release = handed_on(
+            stored,
+            record,
+            identifier=self._new_id(),
+            at=moments.spell(self._clock()),
+            result=_without_what_sites_kept(record, dict(stored.result)),
+            guarantee=guarantee_of(
+                record.plan, stored.guarantee.noise_standard_deviation, exact_before=self._exact_before(record)
+            ),
+        )
+        self._progress.pop(record.request.id, None)
+        try:
+            self._requests.reuse(record.request.id, release.signed(self._key).to_dict(), stored.digest)
+        except TransitionDenied:  # withdrawn or revoked in this moment
+            _log.info("Request %s was taken back before it got its stored answer.", record.request.id)
 
     def _start(self, record: RequestRecord, verb: Verb) -> None:
         """One run of Flower, as soon as every site can take part."""
@@ -220,6 +250,8 @@ class Jobs:
             rounds=int(outcome["rounds"]),
             quantisation_error=float(outcome["quantisation_error"]),
             engine=record.plan.engine,
+            missing={site: str(why) for site, why in outcome["missing"].items()},
+            cumulative={site: float(epsilon) for site, epsilon in outcome["cumulative"].items()},
         )
         self._requests.release(record.request.id, release.signed(self._key).to_dict())
 
@@ -252,10 +284,8 @@ def _is_summing(record: RequestRecord) -> bool:
 
 def _without_what_sites_kept(record: RequestRecord, result: dict[str, Json]) -> dict[str, Json]:
     """What any site did not give is random in the sum, and left out of the Release."""
-    question = from_plan(record.plan.analysis, record.plan.parameters)
-    if not isinstance(question, CodeQuestion):
-        return result
-    return redacted(result, left_out(record), question.outputs)
+    outputs = outputs_of(from_plan(record.plan.analysis, record.plan.parameters))
+    return result if outputs is None else redacted(result, left_out(record), outputs)
 
 
 def left_out(record: RequestRecord) -> tuple[str, ...]:
@@ -270,5 +300,8 @@ def left_out(record: RequestRecord) -> tuple[str, ...]:
 
 
 def _waiting_for(sites: list[str], status: Status) -> dict[str, Json]:
-    text = f"{status.value.capitalize()}. Waiting for {', '.join(sites)} to come online."
+    return _told(f"{status.value.capitalize()}. Waiting for {', '.join(sites)} to come online.")
+
+
+def _told(text: str) -> dict[str, Json]:
     return {"round": 0, "max_rounds": 0, "text": text}

@@ -15,14 +15,13 @@ from synthema_core.analyses import from_plan
 from synthema_core.canonical import Json
 from synthema_core.clearance import Clearance
 from synthema_core.code.failures import RunFailure
-from synthema_core.code.questions import CodeQuestion
 from synthema_core.code.references import check
-from synthema_core.code.shapes import AGGREGATE, shape_of
 from synthema_core.errors import IntegrityFailure, InvalidInput, NotFound, RoundFailed, TransitionDenied, to_wire
 from synthema_core.plan import Plan
 from synthema_core.request import TERMINAL, Event, Role, Status, Verb
 from synthema_core.request_record import RequestRecord
 from synthema_core.review import Review, Verdict
+from synthema_core.staged import is_staged, outputs_of
 from synthema_hub.service.records import SiteRecord
 from synthema_hub.service.requests import Requests, checked_text
 
@@ -156,8 +155,8 @@ def staged_output(record: RequestRecord, site: str) -> str | None:
 
 
 def runs_before_sum(plan: Plan) -> bool:
-    """Whether it is code with a release decision: run and staged at each site before anything is summed."""
-    return shape_of(plan.analysis) == AGGREGATE
+    """Whether it has a release decision: it is run and staged at each site before anything is summed."""
+    return is_staged(plan.analysis)
 
 
 class _Statement(Protocol):
@@ -194,11 +193,11 @@ def _check_references(references: tuple[str, ...], plan: Plan) -> None:
     """What a site leaves out must be there to be left out: a Release is made from it."""
     if not references:
         return
-    question = from_plan(plan.analysis, plan.parameters)
-    if not isinstance(question, CodeQuestion):
-        raise IntegrityFailure("Only of a Plan's code can outputs be left out.")
+    outputs = outputs_of(from_plan(plan.analysis, plan.parameters))
+    if outputs is None:
+        raise IntegrityFailure("Only of code and models can outputs be left out.")
     try:
-        check(references, question.outputs)
+        check(references, outputs)
     except (InvalidInput, NotFound) as error:
         raise IntegrityFailure(f"What is left out cannot be found. {error}") from None
 

@@ -109,6 +109,15 @@ class Requests:
         detail: dict[str, Json] = {"release": dict(release)}
         self.record(identifier, lambda _, now: Event(Verb.RELEASE, "hub", Role.HUB, now, detail=detail))
 
+    def reuse(self, identifier: str, release: Mapping[str, Json], stored_digest: str) -> None:
+        """The stored Release of that digest is handed on as this one, while the approvals stand."""
+        detail: dict[str, Json] = {"release": dict(release), "stored_digest": stored_digest}
+
+        def reused(record: RequestRecord, now: str) -> Event | None:
+            return None if self._is_old(record) else Event(Verb.REUSE, "hub", Role.HUB, now, detail=detail)
+
+        self.record(identifier, reused)
+
     def fail(self, identifier: str, error: SynthemaError) -> None:
         failure: dict[str, Json] = {"failure": dict(to_wire(error))}
         self.record(identifier, lambda _, now: Event(Verb.FAIL, "hub", Role.HUB, now, detail=failure))

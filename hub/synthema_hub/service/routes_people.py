@@ -14,9 +14,11 @@ from synthema_core.errors import InvalidInput, NotFound
 from synthema_core.plan import Plan
 from synthema_core.request import TERMINAL, Status
 from synthema_core.request_record import RequestRecord
+from synthema_hub.service.budget_view import budget_view, own_requests
 from synthema_hub.service.changes import wait
 from synthema_hub.service.login import OPERATE, READ, REVIEW, SUBMIT, Login, login_of, needs
 from synthema_hub.service.routes_sites import Body, Fed, texts_of
+from synthema_hub.service.stored_answers import own_answer, release_of
 from synthema_hub.service.views import request_view, site_view, trail_view
 from synthema_hub.service.wiring import Federation
 
@@ -63,6 +65,28 @@ def sites(_: Reader, federation: Fed) -> list[dict[str, Any]]:
 @routes.get("/catalogue")
 def catalogue(_: Reader, federation: Fed) -> list[dict[str, Any]]:
     return [card.to_dict() for card in federation.membership.cards()]
+
+
+@routes.get("/budgets")
+def budgets(user: Reader, federation: Fed, dataset: str = "", purpose: str = "") -> list[dict[str, Any]]:
+    """Where each site's Budgets stand, of one dataset or all; of what was charged, the caller's own and the rest."""
+    mine = own_requests(federation.requests.all(), user["name"])
+    return [
+        budget_view(site.name, told, user["name"], purpose, mine)
+        for site in federation.membership.sites()
+        for told in federation.budgets.of(site.name)
+        if not dataset or dataset in told.datasets
+    ]
+
+
+@routes.get("/answers/{question_digest}")
+def answered(question_digest: str, user: Reader, federation: Fed) -> dict[str, Any]:
+    """The caller's own newest answer to the question: {"request", "name", "release"}. Nobody else's is told."""
+    record = own_answer(federation.requests.all(), user["name"], question_digest)
+    release = release_of(record) if record else None
+    if record is None or release is None:
+        raise NotFound("You have no answer to this question.", "Ask it with `%fed run`.")
+    return {"request": record.request.id, "name": record.name, "release": release.to_dict()}
 
 
 @routes.post("/requests", status_code=201)

@@ -95,6 +95,16 @@ def announce(site: Site, federation: Fed, body: Body) -> dict[str, str]:
     return {"site": site.name}
 
 
+@routes.post("/budgets")
+def budgets(site: Site, federation: Fed, body: Body) -> dict[str, str]:
+    """Where the site's Budgets stand; in the place of what it told before."""
+    told = body.get("budgets")
+    if not isinstance(told, list):
+        raise InvalidInput("A site tells a list of its budgets.")
+    federation.budgets.keep(site.name, told)
+    return {"site": site.name}
+
+
 @routes.get("/feed")
 async def feed(
     site: Site,

@@ -30,6 +30,7 @@ _TOLD = frozenset(
         Verb.REVOKE,
         Verb.WITHHOLD,
         Verb.RELEASE,
+        Verb.REUSE,
         Verb.FAIL,
     }
 )

@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Any
 
 from synthema_core.analyses import find
+from synthema_core.analyses.diffprivlib_model import DIFFPRIVLIB
 from synthema_core.canonical import Json
 from synthema_core.code.shapes import shape_of
 from synthema_core.request import UNDER_WAY, Event, Status, Verb
@@ -26,7 +27,7 @@ def request_view(record: RequestRecord, progress: Mapping[str, Json] | None, log
         How many logs stewards have shared with its author.
     """
     request, plan = record.request, record.plan
-    failed, released = record.last(Verb.FAIL), record.last(Verb.RELEASE)
+    failed, released = record.last(Verb.FAIL), record.released
     release: Mapping[str, Any] = released.detail if released else {}
     return {
         "id": request.id,
@@ -50,6 +51,7 @@ def request_view(record: RequestRecord, progress: Mapping[str, Json] | None, log
         "updated_at": record.events[-1].at,
         "expires_at": request.expires_at,
         "release": release["release"]["id"] if release else None,
+        "reused_from": release["release"].get("reused_from", "") if release else "",
     }
 
 
@@ -60,7 +62,8 @@ def _progress(record: RequestRecord, told: Mapping[str, Json] | None) -> Json:
     if status is Status.STAGED:
         text = f"Waits for the release decision of {_those(record, request.cleared)}."
     elif status is Status.RUNNING and runs_before_sum(record.plan):
-        text = f"The code runs at {_those(record, request.staged)}."
+        what = "The model is fitted" if record.plan.analysis == DIFFPRIVLIB else "The code runs"
+        text = f"{what} at {_those(record, request.staged)}."
     if text:
         return {"round": 0, "max_rounds": 0, "text": text}
     under_way = status in UNDER_WAY or status in (Status.APPROVED, Status.CLEARED)
@@ -79,6 +82,7 @@ def _site_in_request(record: RequestRecord, site: str) -> dict[str, Json]:
         "site": site,
         "verdict": "waiting" if verdict is None else "approved" if verdict else "rejected",
         "without": _kept(reviews, "without"),
+        "reading": any(event.detail.get("answered_by") for event in reviews),
         **_said(reviews),
         "output": _output_view(record, site),
     }

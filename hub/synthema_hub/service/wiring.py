@@ -20,6 +20,7 @@ from synthema_hub.service.requests import Requests
 from synthema_hub.service.shared_logs import SharedLogs
 from synthema_hub.service.site_desk import SiteDesk
 from synthema_hub.state import HubState
+from synthema_hub.store.newest_budgets import NewestBudgets
 
 
 class Flower(NodeRegistry, RunStarter, Protocol):
@@ -37,6 +38,7 @@ class Federation:
     logs: SharedLogs
     jobs: Jobs
     desk: SiteDesk
+    budgets: NewestBudgets
     changes: Changes
     verifier: RequestVerifier
     hub_key: str
@@ -77,6 +79,7 @@ def wire_federation(
         logs=SharedLogs(journal),
         jobs=Jobs(requests, membership, flower, clock, new_id, service_url, key),
         desk=SiteDesk(journal, key),
+        budgets=NewestBudgets(state.budgets_folder),
         changes=changes,
         verifier=RequestVerifier(),
         hub_key=public_key(key),
