@@ -91,11 +91,16 @@ def _compared_row(pair: Compared) -> Row:
 
 def _figure_row(figure: Figure) -> Row:
     remark = f" ({figure.remark})" if figure.remark else ""
-    measured = f"{figure.value:.3g} {figure.unit}{remark}"
+    measured = f"{rounded(figure.value)} {figure.unit}{remark}"
     if figure.target is None:
         return (figure.name, measured, "", "", "")
     judged = verdict(figure.value, figure.target)
     return (figure.name, f"{measured} {judged}", f"{figure.target:g} {figure.unit}", "", "")
+
+
+def rounded(value: float) -> str:
+    """To three digits, but all of a whole number's."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def spread(seconds: Sequence[float]) -> str:

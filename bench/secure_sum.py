@@ -16,9 +16,8 @@ from pathlib import Path
 from statistics import median
 
 from bench import environment
-from bench.busy import others
 from bench.federation import SITES
-from bench.figures import Figure, Rounds, Row, as_text, circumstances, replace_figures, spread, verdict
+from bench.figures import Figure, Rounds, Row, as_text, circumstances, replace_figures, rounded, spread, verdict
 from bench.ledger import noise, reservations
 from bench.masking import growth, steps
 from bench.plain_and_secure import plain_and_secure
@@ -45,20 +44,18 @@ def main() -> None:
     if not environment.is_own():
         environment.enter()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with environment.own_folder(_LOGS) as folder:
-        for part in [arguments.only] if arguments.only else _PARTS:
-            _measure(part, folder / part, write=arguments.write)
-
-
-def _measure(part: str, folder: Path, *, write: bool) -> None:
-    """One part, its tables printed, and written down at once: what comes after may fail."""
-    load = os.getloadavg()[0]
-    with others() as other:
-        tables = _PARTS[part](folder)
-    about = f"{circumstances(load).removesuffix('.')}; {other.told}."
+    load = os.getloadavg()[0]  # once: after the first part it is the bench's own
+    about = circumstances(load)
     if load > _QUIET_LOAD:
         about += " The machine was busy with other work: ratios hold better than seconds."
-    for name, table in tables.items():
+    with environment.own_folder(_LOGS) as folder:
+        for part in [arguments.only] if arguments.only else _PARTS:
+            _measure(part, folder / part, about, write=arguments.write)
+
+
+def _measure(part: str, folder: Path, about: str, *, write: bool) -> None:
+    """One part, its tables printed, and written down at once: what comes after may fail."""
+    for name, table in _PARTS[part](folder).items():
         say(f"\n{as_text(table)}\n\n{about}\n")
         if write:
             replace_figures(_DOCUMENT, table, about, name)
@@ -102,7 +99,7 @@ def _ledger(folder: Path) -> Mapping[str, Table]:
 
 def _row(figure: Figure, *, at_least: bool = False) -> Row:
     remark = f" ({figure.remark})" if figure.remark else ""
-    measured = f"{figure.value:.3g} {figure.unit}{remark}"
+    measured = f"{rounded(figure.value)} {figure.unit}{remark}"
     if figure.target is None:
         return (figure.name, measured, "")
     sign = "at least " if at_least else "at most "

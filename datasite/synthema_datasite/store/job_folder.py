@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from synthema_core.errors import Unavailable
@@ -41,10 +42,10 @@ class JobFolder:
             try:
                 os.link(fresh, path)  # unlike a rename, never over what is there
             except FileExistsError:
-                return path.read_bytes()
+                content = path.read_bytes()
             finally:
                 fresh.unlink()
-            self._sync_folder()
+            self._sync_folder()  # also of what was there: whoever put it there may have been killed before this
         except OSError as error:
             raise _unwritable(error) from None
         return content
@@ -69,9 +70,11 @@ class JobFolder:
 
 
 def forget(path: Path) -> None:
-    """Remove a Job's folder, its keys first: without them nothing else in it says anything."""
-    (path / "seed").unlink(missing_ok=True)
-    shutil.rmtree(path, ignore_errors=True)
+    """Remove a Job's folder. Renamed first: one that is half gone must not look like one of a Job that begins."""
+    over = path.with_name(f"{path.name}.over")
+    with suppress(FileNotFoundError):
+        path.rename(over)
+    shutil.rmtree(over, ignore_errors=True)
 
 
 def _unwritable(error: OSError) -> Unavailable:
