@@ -138,7 +138,7 @@ def plan_of(
         purpose=purpose,
         created_at=moments.spell(now),
         expires_at=moments.spell(now + timedelta(days=_VALID_DAYS)),
-        privacy=_privacy(kind, epsilon, delta, insiders, standard_error, len(cards)),
+        privacy=_privacy(kind, epsilon, delta, insiders, standard_error, cards),
         supersedes=supersedes,
     )
     if plan.privacy is not None and standard_error is not None:
@@ -177,7 +177,7 @@ def _privacy(
     delta: float | None,
     insiders: int | None,
     standard_error: float | None,
-    sites: int,
+    cards: Sequence[Card],
 ) -> PrivacyTarget | None:
     """The target as it was typed, completed; where a standard error was, its epsilon is still to be found."""
     if not kind.private:
@@ -190,7 +190,7 @@ def _privacy(
         return None
     if epsilon is not None and standard_error is not None:
         raise InvalidInput("--epsilon and --standard-error both say how much noise there is.", "Give one of them.")
-    usual_insiders = DEFAULT_INSIDERS if sites > 1 else 0
+    usual_insiders = max(DEFAULT_INSIDERS, _strictest(cards, "insiders")) if len(cards) > 1 else 0
     return PrivacyTarget(
         DEFAULT_EPSILON if epsilon is None else epsilon,
         DEFAULT_DELTA if delta is None else delta,

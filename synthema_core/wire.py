@@ -9,8 +9,8 @@ open        job, request, plan_digest                              -
 announced   job, announcement, spent                               -
 roster      job, roster                                            -
 dealt       job, sealed (by receiver)                              -
-round       job, round; roster and dealt (by sender) until a site  the Round's input, float64
-            has answered one
+round       job, round; until a site has answered one, roster or,  the Round's input, float64
+            where shares were dealt, dealt (by sender)
 masked      job, round                                             the masked Contribution, uint64
 unmask      job, round, survivors                                  -
 signed      job, round, signature                                  -

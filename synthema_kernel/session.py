@@ -129,11 +129,13 @@ class Session:
         return replace(tried, before=before, leaves=self._leaves(plan, cards))
 
     def _leaves(self, plan: Plan, cards: Sequence[Card]) -> Sequence[SiteOutlook]:
-        """What a private Plan would leave of each site's Budget."""
-        if plan.privacy is None:
-            return ()
+        """What a Plan that costs something would leave of each site's Budget."""
+        from synthema_core.analyses import from_plan
+        from synthema_core.charging import declared_epsilon
         from synthema_kernel.budget import outlooks
 
+        if declared_epsilon(plan, from_plan(plan.analysis, plan.parameters)) is None:
+            return ()
         return outlooks(plan, self.client.budgets(plan.participants[0].dataset, plan.purpose), cards)
 
     def budgets(self, dataset: str = "") -> list[SiteBudget]:

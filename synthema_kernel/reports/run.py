@@ -17,6 +17,7 @@ from synthema_kernel.reports.page import to_page
 
 _KERNEL = "python3"  # the native kernel: jupyter_client starts it with this process's own interpreter
 _START_SECONDS = 120
+_QUIET = "--log-level=CRITICAL"  # a kernel may log the interrupt that comes before its end
 
 
 def run_report(
@@ -93,7 +94,8 @@ def _manager_with(environment: Mapping[str, str]) -> type[AsyncKernelManager]:
             return "auto"
 
         async def start_kernel(self, **arguments: Any) -> None:  # type: ignore[override]  # an alias there
-            await super().start_kernel(**{**arguments, "env": dict(environment)})
+            quiet = [*arguments.get("extra_arguments", ()), _QUIET]
+            await super().start_kernel(**{**arguments, "env": dict(environment), "extra_arguments": quiet})
 
     return Manager
 

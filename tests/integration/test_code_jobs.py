@@ -206,7 +206,7 @@ def staged(trio: Trio, tmp_path_factory: pytest.TempPathFactory) -> dict[str, St
         assert values.tolist() == of_all(hospital.rows(COLUMNS)).tolist()
         assert (report["end"], report["left_out_each"]) == ("returned", True)
         assert report["log"].startswith(f"seen {len(hospital.rows(COLUMNS)['age'])} {PLANTED}")
-        files[name] = StagedFile(output_path(folder / name), write_output(folder / name, values, SUMMED))
+        files[name] = StagedFile(output_path(folder / name), write_output(folder / name, values, SUMMED), "")
     return files
 
 
@@ -251,7 +251,7 @@ def spoil(path: Path) -> None:
 def test_a_staged_output_that_was_changed_is_not_summed(
     trio: Trio, tmp_path: Path, change: Callable[[Path], None], error: type[Exception]
 ) -> None:
-    file = StagedFile(output_path(tmp_path), write_output(tmp_path, np.array([1.0, 2.0, 3.0]), SUMMED))
+    file = StagedFile(output_path(tmp_path), write_output(tmp_path, np.array([1.0, 2.0, 3.0]), SUMMED), "")
     change(file.path)
     worker = trio["alder"].worker(plan_for(trio, question_of()), staged=file)
     with closing({"alder": worker}), pytest.raises(error):

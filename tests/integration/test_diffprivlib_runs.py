@@ -305,7 +305,7 @@ def test_a_worker_fits_the_model_once_on_its_own_rows(trio: dict[str, Hospital])
 def test_what_was_cleared_is_what_is_summed(trio: dict[str, Hospital], tmp_path: Path) -> None:
     made, site = planned(trio, "logistic-regression"), trio["alder"]
     sha256 = write_output(tmp_path / "staged", VALUES, OUTPUTS)
-    staged_file = StagedFile(output_path(tmp_path / "staged"), sha256)
+    staged_file = StagedFile(output_path(tmp_path / "staged"), sha256, "")
     claim = Claim("sum", "r1", made, site.record, ("intercepts",), staged_file)
     contributor = contributor_of(specification(claim, "alder", tmp_path / "no rows", b"salt", tmp_path, ""))
     assert isinstance(contributor._contribution, OfStaged)

@@ -75,9 +75,10 @@ class SumSite:
 
     def _masked(self, message: JobMessage) -> Ring:
         if not self.member.has_session:
-            self.member.join(Roster.announced(message.mapping("roster")))
             if self.plan.terms.recovers:
                 self.member.accept(from_wire(message.body["dealt"]))
+            else:
+                self.member.join(Roster.announced(message.mapping("roster")))
         return self.member.mask(message.count("round"), input_digest(message.values()), self.ring)
 
 

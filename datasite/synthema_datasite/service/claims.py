@@ -19,6 +19,7 @@ from synthema_core.request import Event, Role, Status, Verb
 from synthema_core.request_record import RequestRecord, record_event, request_record
 from synthema_datasite.service.allowance import reserve
 from synthema_datasite.service.approvals import check_clearances, check_reviews, left_out
+from synthema_datasite.service.costs import spent_on
 from synthema_datasite.service.earlier_outputs import EarlierOutput, earlier_outputs
 from synthema_datasite.service.records import DatasetRecord, dataset_records
 from synthema_datasite.service.site import Site
@@ -29,10 +30,11 @@ JOBS = "job/"
 
 @dataclass(frozen=True, slots=True)
 class StagedFile:
-    """Where a cleared output is, and what it must be."""
+    """Where a cleared output is, what it must be, and the commitment that stewards have cleared."""
 
     path: Path
     sha256: str
+    output: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,23 @@ class Claim:
     numbers_per_patient: float = 0.0
     earlier: tuple[EarlierOutput, ...] = ()
     spent: float | None = None
+
+
+def staged_file(site: Site, record: RequestRecord) -> StagedFile:
+    """What this site has staged for the Request.
+
+    Raises
+    ------
+    Refused
+        If there is nothing, or its commitment is over something else.
+    """
+    staged = record.last(Verb.STAGE)
+    if staged is None:
+        raise Refused("Nothing of this request is staged here.", rule="clearance")
+    sha256, output = str(staged.detail["sha256"]), str(staged.detail["output"])
+    if output_commitment(site.state.salt(), sha256, record.plan.digest) != output:
+        raise Refused("What is staged is not what its commitment says.", rule="clearance")
+    return StagedFile(output_path(site.state.staged_folder(record.request.id)), sha256, output)
 
 
 class Claims:
@@ -101,19 +120,14 @@ class Claims:
         with self._site.journal.writing() as journal:
             record = self._found(journal, request, plan_digest, Status.CLEARED, "release decision for this request")
             check_reviews(self._site, journal, record)
-            staged = record.last(Verb.STAGE)
-            if staged is None:
-                raise Refused("Nothing of this request is staged here.", rule="clearance")
-            sha256, output = str(staged.detail["sha256"]), str(staged.detail["output"])
-            if output_commitment(self._site.state.salt(), sha256, record.plan.digest) != output:
-                raise Refused("What is staged is not what its commitment says.", rule="clearance")
-            check_clearances(self._site, journal, record, output)
+            staged = staged_file(self._site, record)
+            check_clearances(self._site, journal, record, staged.output)
             self._check_new(journal, job)
             admit(record.plan, self._site.facts(journal))
             dataset = dataset_records(journal)[record.plan.participant(self._site.name).dataset]
             self._record(journal, record, job, Verb.SUM)
-        path = output_path(self._site.state.staged_folder(request))
-        return Claim(job, request, record.plan, dataset, left_out(record), StagedFile(path, sha256))
+            spent = spent_on(self._site, journal, record.plan)
+        return Claim(job, request, record.plan, dataset, left_out(record), staged, spent=spent)
 
     @staticmethod
     def _check_new(journal: JournalReader, job: str) -> None:

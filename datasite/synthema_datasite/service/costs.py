@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from synthema_core.analyses import from_plan
 from synthema_core.analyses.base import Analysis
 from synthema_core.charging import charge_of
 from synthema_core.ledger import Budget, Charge, Filter, Spent, Standing
 from synthema_core.plan import Plan
+from synthema_core.ports import JournalReader
 from synthema_core.privacy.mechanisms import Mechanism
 from synthema_core.renewal import Renewal
 from synthema_datasite.service.ledger import RENEW
@@ -120,6 +122,15 @@ def cost_of(site: Site, plan: Plan, analysis: Analysis) -> Cost | None:
         within(limits.epsilon_per_purpose, look.purpose),
         mechanism,
     )
+
+
+def spent_on(site: Site, journal: JournalReader, plan: Plan) -> float | None:
+    """Epsilon of everything that the patients of a Plan were ever charged; None for a Plan that costs nothing."""
+    if charge_of(plan, from_plan(plan.analysis, plan.parameters)) is None:
+        return None
+    policy = site.state.policy()
+    patients = policy.patients_of(plan.participant(site.name).dataset)
+    return site.ledger.account(journal, policy, patients).standing.cumulative_epsilon
 
 
 @dataclass(frozen=True, slots=True)

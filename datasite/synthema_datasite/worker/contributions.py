@@ -99,8 +99,8 @@ class OfCode:
     ) -> None:
         self._question, self._store, self._patient_id, self._key = question, store, patient_id, key
         self._open_sandbox, self._clock, self._sleep = open_sandbox, clock, sleep
-        self._due = 0.0
-        self._failed = False
+        self._due = 0.0  # before every moment: a process that did not begin the answer does not know its moment
+        self._failed = self._answered = False
 
     def values(self, round_input: Floats) -> Floats:  # noqa: ARG002  code takes no input
         self._due = self._clock() + self._question.answer_seconds
@@ -113,10 +113,14 @@ class OfCode:
             return np.zeros(self._question.outputs.length)
 
     def wait(self) -> None:
+        """Asked again after the answer has left, there is nothing to wait for."""
+        if self._answered:
+            return
         late = self._clock() > self._due
         self._sleep(max(0.0, self._due - self._clock()))
         if late or self._failed:
             raise Refused("This site had no answer at the moment that the Plan fixes.", rule="answer-time")
+        self._answered = True
 
     def _vectors(self) -> Iterator[Floats | None]:
         question = self._question

@@ -66,14 +66,17 @@ class Contributor:
 
         Parameters
         ----------
-        roster, dealt
-            Every site's signed keys, and this site's sealed shares by sender: until it has them.
+        roster
+            Every site's signed keys, before the first Round of a Job in which nobody may be missing.
+        dealt
+            This site's sealed shares, by sender, before the first one of any other: `deal` had its Roster.
         """
         if not self._member.has_session:
             self._begin(roster, dealt)
         seen = input_digest(values)
         before = self._member.masked_before(round_index, seen)
         if before is not None:
+            self._contribution.wait()
             return before
         self._analysis.check_input(values)
         ring = self._plan.layout.quantise(self._contribution.values(values))
@@ -95,11 +98,12 @@ class Contributor:
         return self._member.reveal(round_index, signatures).to_dict()
 
     def _begin(self, roster: Mapping[str, Any] | None, dealt: Mapping[str, Any] | None) -> None:
-        if roster is None:
-            raise IntegrityFailure("The first round came without a roster.")
-        self._member.join(Roster.announced(roster))
         if self._plan.terms.recovers:
             self._member.accept(from_wire(dealt))
+        elif roster is None:
+            raise IntegrityFailure("The first round came without a roster.")
+        else:
+            self._member.join(Roster.announced(roster))
 
 
 def _uniform(count: int) -> Ring:

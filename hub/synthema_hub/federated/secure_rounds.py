@@ -141,12 +141,12 @@ class SecureRounds:
         course.begun |= masked.keys()
         return masked
 
-    @staticmethod
-    def _first(course: _Course, site: str, message: JobMessage) -> JobMessage:
-        """The Round's message with what a site needs before its first one."""
+    def _first(self, course: _Course, site: str, message: JobMessage) -> JobMessage:
+        """The Round's message with what a site needs before its first one: the Roster, if it has dealt nothing."""
+        if not self._terms.recovers:
+            return replace(message, body={**message.body, "roster": course.session.roster.to_dict()})
         dealt = {sender: sealed[site] for sender, sealed in course.dealt.items() if sender != site}
-        body = {**message.body, "roster": course.session.roster.to_dict(), "dealt": to_wire(dealt)}
-        return replace(message, body=body)
+        return replace(message, body={**message.body, "dealt": to_wire(dealt)})
 
     def _reveals(self, session: Session, chosen: Survivors, phase: str) -> dict[str, Reveal]:
         """Shares of enough survivors; in a second exchange, once enough have signed, if a site is missing."""
