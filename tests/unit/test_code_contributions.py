@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import chisquare
 
+from support.builders import KEYS
 from support.code import (
     OUTPUTS,
     SUMMED,
@@ -25,7 +26,7 @@ from support.code import (
     returned,
     table,
 )
-from support.sums import Remembered, summed_with
+from support.sums import ContributorSite, InProcessLine, Remembered, SumSite, summed_with
 from synthema_core.analyses.base import Rows
 from synthema_core.code.combine import block_of, bounded, summed
 from synthema_core.code.outputs import Output, Outputs
@@ -34,11 +35,14 @@ from synthema_core.code.references import selected
 from synthema_core.errors import IntegrityFailure, NotFound, Refused, Unavailable
 from synthema_core.sandbox.port import End, Limits, Outcome
 from synthema_core.secure_sum.layout import Floats
+from synthema_core.wire import Kind
 from synthema_datasite.worker.contributions import OfCode, OfStaged
 from synthema_datasite.worker.contributor import Contributor
+from synthema_hub.federated.secure_rounds import SecureRounds
 
 PLANTED = "Leningrad-4711"
 NOTHING = np.zeros(0)
+NOBODY: NDArray[np.uint64] = np.zeros(4, dtype=np.uint64)
 KEY = b"the site's"
 PLAIN = {"age": np.array(25.0), "flags": np.array([1.0, 0.0, 0.0])}
 
@@ -347,4 +351,42 @@ def test_what_could_not_be_evaluated_leaves_not_at_all() -> None:
     made = code_plan(question)
     with pytest.raises(Refused, match="no answer at the moment") as refused:
         summed_with(Contributor("j1", "alder", made, question, code, Remembered()), made, {})
+    assert refused.value.rule == "answer-time"
+
+
+class Processes:
+    """Those of alder in one Job, one after the other, with one memory; and the Round's message to them."""
+
+    def __init__(self) -> None:
+        self.time, self.plan = FakeTime(), code_plan(per_patient())
+        self._memory = Remembered()
+        self.first = self.started()
+        sites = [self.first, *(SumSite(self.plan, name, KEYS[name], NOBODY) for name in self.plan.sites[1:])]
+        line = InProcessLine(sites)
+        rounds = SecureRounds("j1", "r1", self.plan, 1, per_patient().answer_seconds, line.exchange())
+        rounds.open()
+        rounds.sum(1, NOTHING)
+        self.round = next(sent for site, sent in line.sent if site == "alder" and sent.kind is Kind.ROUND)
+
+    def started(self) -> ContributorSite:
+        question, sandbox = per_patient(), ScriptedSandbox(plain, self.time)
+        store = InMemory(table((20.0,)))
+        code = OfCode(question, store, "id", KEY, sandbox.open, self.time.clock, self.time.sleep)
+        contributor = Contributor("j1", "alder", self.plan, question, code, self._memory)
+        return ContributorSite(contributor, "alder", KEYS["alder"])
+
+
+def test_asked_again_the_same_numbers_leave_and_nobody_waits_twice() -> None:
+    alder = Processes()
+    now = alder.time.now
+    answers = [alder.first.answer(alder.round).ring().tolist() for _ in range(2)]
+    assert answers[0] == answers[1]
+    assert alder.time.now == now
+
+
+def test_what_a_process_that_was_killed_began_never_leaves() -> None:
+    """Its moment is not known to the next one, and any other moment may tell how long the code took."""
+    alder = Processes()
+    with pytest.raises(Refused, match="no answer at the moment") as refused:
+        alder.started().answer(alder.round)
     assert refused.value.rule == "answer-time"

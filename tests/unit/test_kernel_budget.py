@@ -21,6 +21,7 @@ from synthema_kernel.result import Result
 
 COUNT = 'histogram --dataset trial --column arm --purpose "How many in each arm?"'
 KM = 'kaplan-meier --dataset trial --time days --event died --step 100 --purpose "Does arm B live longer?"'
+MODEL = 'diffprivlib --model pca --columns days,age --epsilon 0.5 --dataset trial --purpose "How do they vary?"'
 MARKUP = "<script>alert('x')</script>\x1b[2J"
 
 
@@ -155,6 +156,13 @@ def test_a_planned_question_shows_what_it_would_leave(notebook: Notebook) -> Non
     row = next(line for line in text.splitlines() if line.startswith("alder "))
     assert "have room" in row
     assert "What it would leave" not in notebook.fed(f"plan {KM}"), "an exact question costs nothing"
+
+
+def test_a_model_with_its_own_guarantee_says_what_it_would_leave_too(notebook: Notebook) -> None:
+    tell(notebook, alder=[("theirs", 2.8, "john")])
+    text = notebook.fed(f"plan {MODEL}")
+    assert "alder would refuse it now: its budget has no room (budget)." in text
+    assert "What it would leave" in text
 
 
 def test_a_sites_limit_for_one_request_is_said_before_it_refuses(notebook: Notebook) -> None:

@@ -170,6 +170,13 @@ def test_one_insider_is_allowed_for_where_there_can_be_one(sites: int, insiders:
     assert made.terms.contributors == made.terms.least - insiders
 
 
+def test_as_many_are_allowed_for_as_the_strictest_card_wants() -> None:
+    wanted = {"insiders": 2}
+    cards = [replace(card, policy={**card.policy, **wanted}) if card == MANY[3] else card for card in MANY[:10]]
+    assert make("histogram", cards=cards).privacy == PrivacyTarget(1.0, 1e-6, 2)
+    assert make("histogram", cards=cards, insiders=0).privacy == PrivacyTarget(1.0, 1e-6, 0), "as was said"
+
+
 def test_more_insiders_are_counted_on_less_noise_so_that_there_is_more() -> None:
     deviations = []
     for insiders in range(4):
