@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -47,6 +48,8 @@ class Running:
     def __init__(self, local: LocalFederation, children: Children) -> None:
         self.local, self.children = local, children
         self.service = f"{local.url}/services/federation"
+        self._guests: list[Person] = []
+        self._asked_by: dict[str, str] = {}
         self._tokens: dict[tuple[str, tuple[str, ...]], str] = {}
         self._clients: dict[tuple[str, tuple[str, ...]], FederationClient] = {}
 
@@ -59,7 +62,18 @@ class Running:
         return self.local.sites
 
     def person(self, name: str) -> Person:
-        return next(person for person in self.local.people if person.name == name)
+        return next(person for person in (*self.local.people, *self._guests) if person.name == name)
+
+    def add_researcher(self, name: str) -> Person:
+        """One more than the federation began with."""
+        guest = Person(name, "researcher", secrets.token_urlsafe(12))
+        path = self.local.passphrase_file(guest)
+        path.touch(mode=0o600)
+        path.write_text(guest.password)
+        words = ("--group", guest.group, "--password-file", str(path), "--state", str(self.local.hub_state))
+        run_verb("hub", "account", name, *words)
+        self._guests.append(guest)
+        return guest
 
     def token(self, name: str = RESEARCHER, scopes: tuple[str, ...] = RESEARCH_SCOPES) -> str:
         if (name, scopes) not in self._tokens:
@@ -73,13 +87,19 @@ class Running:
         return Session(self._clients[name, scopes])
 
     def ask(self, analysis: str, dataset: str, options: dict[str, str], **more: Any) -> str:
-        """Plan and submit as the researcher; the Request's id."""
-        session = self.session()
+        """Plan and submit as a researcher; the Request's id."""
+        researcher = more.pop("researcher", RESEARCHER)
+        session = self.session(researcher)
         question = Question(analysis, dataset, more.pop("purpose", f"A test of {analysis}"), options, **more)
-        return str(session.submit(session.plan(question))["id"])
+        request = str(session.submit(session.plan(question))["id"])
+        self._asked_by[request] = researcher
+        return request
+
+    def _client_of(self, request: str) -> FederationClient:
+        return self.session(self._asked_by.get(request, RESEARCHER)).client
 
     def status(self, request: str) -> str:
-        return str(self.session().client.request(request)["status"])
+        return str(self._client_of(request).request(request)["status"])
 
     def wait_until_ended(self, request: str, seconds: float = _PATIENCE_SECONDS) -> dict[str, Any]:
         """The Request's last view. A hub that is being restarted is waited for, too."""
@@ -90,7 +110,7 @@ class Running:
             return False
 
         wait_for(has_ended, f"the request {request} had ended", seconds)
-        return self.session().client.request(request)
+        return self._client_of(request).request(request)
 
     def state(self, site: str) -> Path:
         return self.local.site_state(site)
@@ -121,7 +141,7 @@ class Running:
         self.approve(request, sites)
         view = self.wait_until_ended(request)
         assert view["status"] == "released", view["failure"]
-        return dict(self.session().client.release(request).to_dict())
+        return dict(self._client_of(request).release(request).to_dict())
 
     def pooled(self, name: str) -> pd.DataFrame:
         """All sites' rows, as they were ingested; the site in the column `site`."""
