@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import hstack
 
 from synthema_core.disclosure.cells import Mask, Places
 from synthema_core.disclosure.system import System, parts
@@ -112,6 +110,8 @@ class Attack:
 
         Each is split in two at that end, so that more than that earns nothing.
         """
+        from scipy.sparse import hstack
+
         ends = known.low[piece.own[left]] + self.system.protection[piece.own[left]]
         room = np.maximum(ends - piece.lower[left], 0.0)
         upper = piece.upper.copy()
@@ -174,6 +174,8 @@ class Attack:
 
 def solve(piece: Piece, aim: Floats, *, whole: bool = False) -> Floats | None:
     """The unknowns for which ``aim @ z`` is smallest; None where the solver finds none."""
+    from scipy.optimize import Bounds, LinearConstraint, milp  # large, and an idle site needs none of it
+
     equations = [] if piece.matrix.shape[0] == 0 else [LinearConstraint(piece.matrix, piece.right, piece.right)]
     found = milp(
         aim,

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import hstack
 
 from synthema_core.disclosure.cells import Mask, Places
 from synthema_core.disclosure.intervals import Attack, Piece, piece_of, solve
@@ -132,6 +131,8 @@ def _way(system: System, hidden: Mask, unknown: int, move: float) -> Mask | None
     """(length,): the values that change when one is moved by so much, at the least cost of values not hidden yet."""
     own = np.flatnonzero(system.part == system.part[unknown])
     piece = piece_of(system, own, system.matrix[:, own])
+    from scipy.sparse import hstack
+
     values = system.values[own]
     up, down = piece.upper - values, values - piece.lower
     place = int(np.searchsorted(own, unknown))

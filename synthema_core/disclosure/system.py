@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.sparse import coo_array, csr_array
-from scipy.sparse.csgraph import connected_components
 
 from synthema_core.disclosure.cells import Mask, Places
 from synthema_core.disclosure.staged import Staged
@@ -132,6 +130,8 @@ def _limits(staged: Staged, differences: int) -> tuple[Floats, Floats]:
 
 
 def _matrix(relations: Sequence[Relation], width: int) -> Any:
+    from scipy.sparse import coo_array, csr_array  # large, and an idle site needs none of it
+
     rows, columns, signs, start = [], [], [], 0
     for relation in relations:
         sums, terms = relation.places.shape
@@ -147,6 +147,9 @@ def _matrix(relations: Sequence[Relation], width: int) -> Any:
 
 def parts(matrix: Any) -> Places:
     """Which unknowns hang together, through any chain of equations."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     equations, width = matrix.shape
     tied = matrix.tocoo()
     graph = coo_array((np.ones(tied.nnz), (tied.row, tied.col + equations)), shape=(equations + width,) * 2)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from scipy.optimize import brentq
 from scipy.special import log_ndtr, ndtr
 
 from synthema_core.privacy.mechanisms import (
@@ -48,6 +47,8 @@ def _of_gaussian(ratio: float, delta: float) -> float:
     """Of a sensitivity of `ratio` deviations."""
     if ratio == 0 or _delta_of_gaussian(ratio, 0.0) <= delta:
         return 0.0
+    from scipy.optimize import brentq  # large, and an idle site needs none of it
+
     return float(brentq(lambda epsilon: _delta_of_gaussian(ratio, epsilon) - delta, 0.0, _LARGEST_EPSILON, xtol=1e-10))
 
 
