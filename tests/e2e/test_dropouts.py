@@ -22,6 +22,8 @@ PHASES = {
     "unmasking round 1": ("survivors-1", True),
 }
 """What is on the site's disk last when it is killed, and whether its patients are in the sum."""
+#: A phase takes half a minute; before the first Round there is nothing of a site yet that could be lost.
+_SLOW = ("the opening", "the dealing of shares")
 
 
 def killed_when(federation: Running, site: str, step: str) -> threading.Thread:
@@ -37,7 +39,9 @@ def killed_when(federation: Running, site: str, step: str) -> threading.Thread:
     return thread
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize(
+    "phase", [pytest.param(phase, marks=[pytest.mark.slow] if phase in _SLOW else []) for phase in PHASES]
+)
 def test_a_site_killed_in_any_phase_leaves_the_sum_of_the_others(fragile: Running, phase: str) -> None:
     step, counted = PHASES[phase]
     victim = fragile.sites[list(PHASES).index(phase)]
