@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -75,6 +76,30 @@ def test_it_is_on_the_disk_before_it_is_kept(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(os, "fsync", noted)
     folder.keep("masked-1", b"first")
     assert [Path(path).parent.name or path for path in synced] == ["job", tmp_path.name]
+
+
+def test_whoever_finds_it_there_syncs_the_folder_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who put it there may have been killed before that, and the answer that rests on it leaves now."""
+    folder, synced = JobFolder(tmp_path / "job"), list[str]()
+    folder.keep("masked-1", b"first")
+    fsync = os.fsync
+    monkeypatch.setattr(
+        os, "fsync", lambda one: (synced.append(str(Path(f"/proc/self/fd/{one}").readlink())), fsync(one))
+    )
+    assert folder.keep("masked-1", b"second") == b"first"
+    assert str(tmp_path / "job") in synced
+
+
+def test_a_folder_that_could_not_be_removed_whole_is_not_one_of_a_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    JobFolder(tmp_path / "job").keep("seed", b"s" * 32)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda *_, **__: None)
+        forget(tmp_path / "job")
+    assert not (tmp_path / "job").exists()
+    forget(tmp_path / "job")
+    assert list(tmp_path.iterdir()) == [], "and the next time it goes"
 
 
 def test_a_folder_that_is_gone_keeps_nothing(tmp_path: Path) -> None:

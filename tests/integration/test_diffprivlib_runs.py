@@ -14,7 +14,18 @@ from support.builders import SITES, plan
 from support.hospitals import Hospital
 from support.hub import OUTCOME, TrialHub
 from support.hub_calls import summing, told
-from support.models import POLICY, TYPED, model, model_plan, model_site
+from support.models import (
+    OUTPUTS,
+    POLICY,
+    REPORT,
+    TYPED,
+    VALUES,
+    model,
+    model_plan,
+    model_site,
+    put_out,
+    waiting,
+)
 from support.pages import logged_in, text_of
 from support.site import PASSPHRASE, STEWARD, TrialSite
 from support.terminal import Terminal
@@ -31,25 +42,13 @@ from synthema_datasite.service.clearing import Clearing
 from synthema_datasite.service.code_runs import CodeRuns
 from synthema_datasite.service.records import charges
 from synthema_datasite.service.site import utc_now
-from synthema_datasite.service.staging import stage, staged_output
+from synthema_datasite.service.staging import staged_output
 from synthema_datasite.store.paths import output_path
 from synthema_datasite.store.staged import write_output
 from synthema_datasite.worker.assembly import contributor_of
 from synthema_datasite.worker.contributions import OfStaged
 from synthema_datasite.worker.specification import specification
 
-OUTPUTS = model("logistic-regression").outputs
-VALUES = np.array([0.4375, -0.25, 0.125])
-REPORT: dict[str, Any] = {
-    "end": "returned",
-    "log": "",
-    "cpu_seconds": 0.25,
-    "wall_seconds": 0.25,
-    "peak_bytes": 80 << 20,
-    "findings": [],
-    "suggestion": [],
-    "left_out_each": False,
-}
 PATIENCE = 20.0
 PLANTED = "Leningrad-4711"
 
@@ -97,18 +96,6 @@ def runs(here: TrialSite) -> Iterator[Callable[[Callable[[], Any]], list[int]]]:
     yield begin
     for one in made:
         one.close()
-
-
-def put_out(here: TrialSite, request: str = "r1") -> str:
-    claim = Claims(here.site).claim(f"run-{request}", request, here.record(request).plan.digest)
-    stage(here.site, claim, VALUES, REPORT)
-    return staged_output(here.site, here.record(request)).commitment
-
-
-def waiting(here: TrialSite) -> str:
-    """A model that waits for a release decision; its commitment."""
-    here.approved(model_plan(here))
-    return put_out(here)
 
 
 def set_policy(here: TrialSite, allowed: bool) -> None:
@@ -166,6 +153,7 @@ def test_the_sum_of_what_was_cleared_is_not_charged_again(here: TrialSite) -> No
     assert (claim.left_out, claim.staged is not None) == (("coefficients[0,1]",), True)
     assert here.record().request.status is Status.SUMMING
     assert len(charges(here.site.journal, "trial")) == 1
+    assert claim.spent is not None and claim.spent >= 1.0
 
 
 # Off by default

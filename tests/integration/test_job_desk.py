@@ -13,6 +13,7 @@ import pytest
 from pyarrow import parquet
 
 from support.builders import KEYS
+from support.models import model_site, waiting
 from support.site import PASSPHRASE, STEWARD, TrialSite
 from support.staged import code_site, plan_for, staged
 from synthema_core.analyses import from_plan
@@ -469,6 +470,40 @@ def test_a_job_whose_keys_are_gone_is_not_opened_again(tmp_path: Path) -> None:
     jobs.answer(JobMessage(Kind.CLOSE, {"job": "j1"}))
     again = jobs.answer(JobMessage(Kind.OPEN, {"job": "j1", "request": "r1", "plan_digest": plan.digest}))
     assert again is not None and refused(again) == "approval"
+
+
+@pytest.mark.parametrize("kind", ["code", "diffprivlib"])
+def test_a_sum_of_what_was_cleared_goes_on_when_the_server_is_started_again(tmp_path: Path, kind: str) -> None:
+    """With what stewards looked at, without what they kept back, and with what it cost."""
+    here, output = (code_site(tmp_path), "deaths[1]") if kind == "code" else (model_site(tmp_path), "intercepts")
+    made = staged(here) if kind == "code" else waiting(here)
+    Clearing(here.site).clear("r1", STEWARD, PASSPHRASE, output=made, redacted=[output])
+    first, second = Remembering(here), Remembering(here)
+    message, before = real_round(first.jobs, here.record().plan, here)
+    first.jobs.close_all()
+    after = second.jobs.answer(message)
+    second.jobs.close_all()
+    assert after is not None
+    np.testing.assert_array_equal(after.ring(), before.ring())
+    (claimed,), (resumed,) = first.claims, second.claims
+    assert resumed == claimed
+    assert (claimed.left_out, claimed.staged is None) == ((output,), False)
+    assert (claimed.spent is None) == (kind == "code"), "what was charged when it was fitted"
+
+
+class Remembering:
+    """A desk with real workers, and the claims that they were started with."""
+
+    def __init__(self, here: TrialSite) -> None:
+        self.claims: list[Claim] = []
+        self.jobs = real_desk(here)
+        start = self.jobs._start_worker
+
+        def noted(claim: Claim) -> Any:
+            self.claims.append(claim)
+            return start(claim)
+
+        self.jobs._start_worker = noted
 
 
 # Code

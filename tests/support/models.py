@@ -13,6 +13,8 @@ from support.site import TrialSite
 from synthema_core.analyses.base import Rows
 from synthema_core.analyses.diffprivlib_model import DiffprivlibModel
 from synthema_core.plan import Plan
+from synthema_datasite.service.claims import Claims
+from synthema_datasite.service.staging import stage, staged_output
 
 TYPED: Mapping[str, dict[str, str]] = {
     "naive-bayes": {"columns": "age,arm", "target": "died"},
@@ -40,6 +42,20 @@ def model(name: str, **changes: str) -> DiffprivlibModel:
     return DiffprivlibModel.from_options(typed(name, **changes), SCHEMA)
 
 
+OUTPUTS = model("logistic-regression").outputs
+VALUES = np.array([0.4375, -0.25, 0.125])
+REPORT: dict[str, Any] = {
+    "end": "returned",
+    "log": "",
+    "cpu_seconds": 0.25,
+    "wall_seconds": 0.25,
+    "peak_bytes": 80 << 20,
+    "findings": [],
+    "suggestion": [],
+    "left_out_each": False,
+}
+
+
 def model_site(
     folder: Path, *, allowed: bool = True, stewards: int = 1, more: str = "", patients: int = 40
 ) -> TrialSite:
@@ -50,6 +66,18 @@ def model_site(
 def model_plan(here: TrialSite, name: str = "logistic-regression", epsilon: float = 1.0, **more: Any) -> Plan:
     own = {"model": name, **TYPED[name]}
     return here.plan("diffprivlib", own, epsilon=epsilon, purpose=more.pop("purpose", "Who dies early?"), **more)
+
+
+def put_out(here: TrialSite, request: str = "r1") -> str:
+    claim = Claims(here.site).claim(f"run-{request}", request, here.record(request).plan.digest)
+    stage(here.site, claim, VALUES, REPORT)
+    return staged_output(here.site, here.record(request)).commitment
+
+
+def waiting(here: TrialSite) -> str:
+    """A model that waits for a release decision; its commitment."""
+    here.approved(model_plan(here))
+    return put_out(here)
 
 
 def patients(count: int = 60, seed: int = 1, **changes: Any) -> Rows:
