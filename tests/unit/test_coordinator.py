@@ -202,6 +202,71 @@ def test_what_a_site_says_that_does_not_hold_ends_the_job() -> None:
         rounds_of(made, line)
 
 
+def _shares_for_one_too_few(body: dict[str, Any]) -> None:
+    body["sealed"].pop("cedar")
+
+
+def _shares_of_one_too_few(body: dict[str, Any]) -> None:
+    body["shares"]["seeds"].pop("cedar")
+
+
+def _shares_of_the_keys_of_who_is_there(body: dict[str, Any]) -> None:
+    """Both secrets of one site would show what it added."""
+    body["shares"]["keys"]["cedar"] = next(iter(body["shares"]["keys"].values()))
+
+
+def _signature_over_something_else(body: dict[str, Any]) -> None:
+    body["signature"] = KEYS["birch"].sign(b"other survivors").hex()
+
+
+@pytest.mark.parametrize(
+    ("kind", "spoil", "away"),
+    [
+        (Kind.ROSTER, _shares_for_one_too_few, ""),
+        (Kind.UNMASK, _shares_of_one_too_few, ""),
+        (Kind.UNMASK, _signature_over_something_else, "douglas"),
+        (Kind.CERTIFIED, _shares_of_the_keys_of_who_is_there, "douglas"),
+    ],
+)
+def test_a_step_of_a_site_that_does_not_hold_ends_the_job_and_names_it(kind: Kind, spoil: Any, away: str) -> None:
+    made = plan("histogram", sites=FOUR)
+    line = InProcessLine(sites_of(made, KEYS), missing(away, Kind.ROUND))
+    birch = site(line, "birch")
+    honest = birch.answer
+
+    def answer(message: JobMessage) -> JobMessage:
+        reply = honest(message)
+        if message.kind is kind:
+            spoil(reply.body)
+        return reply
+
+    birch.answer = answer  # type: ignore[method-assign]
+    with pytest.raises(RoundFailed, match="What 'birch' answered does not hold"):
+        Coordinator("j1", "r1", made, line.exchange(), Service()).run()  # type: ignore[arg-type]
+
+
+def test_a_site_that_is_back_is_waited_for_like_the_others_again() -> None:
+    made = plan("histogram", sites=FOUR)
+    line = InProcessLine(sites_of(made, KEYS), missing("birch", Kind.ROUND))
+    rounds = rounds_of(made, line)
+    rounds.sum(1, np.zeros(0))
+    line.away = nobody
+    rounds.sum(2, np.zeros(0))
+    slow_until = line.now + 6
+    line.away = lambda name, message: "silent" if name == "birch" and line.now < slow_until else ""
+    assert rounds.sum(3, np.zeros(0)).sites == FOUR
+
+
+def test_of_a_site_that_is_missing_again_the_first_reason_is_told() -> None:
+    made = plan("histogram", sites=FOUR)
+    line = InProcessLine(sites_of(made, KEYS), missing("birch", Kind.ROUND, how="unreached"))
+    rounds = rounds_of(made, line)
+    rounds.sum(1, np.zeros(0))
+    line.away = missing("birch", Kind.ROUND)
+    rounds.sum(2, np.zeros(0))
+    assert rounds.missing["birch"].endswith("(round 1)")
+
+
 def test_what_answers_have_cost_so_far_is_told_by_the_sites() -> None:
     made = plan("histogram", sites=FOUR)
     line = InProcessLine(sites_of(made, KEYS))
