@@ -41,7 +41,9 @@ def test_a_name_stays_taken_when_its_content_is_let_go(memory: Memory) -> None:
 def test_a_folder_is_found_again_by_another_process_of_the_site(tmp_path: Path) -> None:
     JobFolder(tmp_path / "job").keep("seed", b"s" * 32)
     assert JobFolder(tmp_path / "job").recall("seed") == b"s" * 32
-    assert [path.name for path in (tmp_path / "job").iterdir()] == ["seed"], "and nothing is left lying about"
+    (kept,) = (tmp_path / "job").iterdir()
+    assert kept.name == "seed", "and nothing is left lying about"
+    assert [path.stat().st_mode & 0o777 for path in (kept.parent, kept)] == [0o700, 0o600], "for nobody else to read"
 
 
 def test_of_many_that_keep_at_once_one_is_first_and_all_hear_of_it(tmp_path: Path) -> None:

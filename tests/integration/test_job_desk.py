@@ -461,6 +461,18 @@ def test_keys_of_a_job_that_ended_while_the_site_was_away_are_removed(tmp_path: 
     assert refusal is not None and refused(refusal) == "protocol"
 
 
+def test_a_job_that_is_over_does_not_go_on_although_its_keys_are_still_there(tmp_path: Path) -> None:
+    here = TrialSite(tmp_path)
+    plan = here.approved(here.plan())
+    first = real_desk(here)
+    message, _ = real_round(first, plan, here)
+    first.close_all()
+    here.told(Verb.FAIL, "r1", {"failure": {}})
+    assert here.state.job_folder("j1").exists()
+    refusal = real_desk(here).answer(message)
+    assert refusal is not None and refused(refusal) == "protocol"
+
+
 def test_a_job_whose_keys_are_gone_is_not_opened_again(tmp_path: Path) -> None:
     """New ones would mask the same numbers a second time, with other noise, for one charge."""
     here = TrialSite(tmp_path)
