@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from synthema_core.analyses import from_plan
-from synthema_core.analyses.base import Analysis
+from synthema_core.analyses.base import Analysis, numbers_of
 from synthema_core.analyses.diffprivlib_model import DIFFPRIVLIB, DiffprivlibModel
 from synthema_core.charging import mechanism_of
 from synthema_core.code.questions import CodeQuestion, PerPatient
@@ -70,12 +70,16 @@ def admit(plan: Plan, facts: SiteFacts) -> Analysis:
     _check_engine(plan, facts)
     _check_limits(plan, limits)
     analysis = _analysis_of(plan, dataset.schema)
+    if isinstance(analysis, CodeQuestion | DiffprivlibModel) and not plan.cohort.is_everyone:
+        raise Refused(
+            f"'{plan.analysis}' is asked about all patients.", "Choose among them in the code.", rule="cohort"
+        )
     if isinstance(analysis, CodeQuestion):
         _check_code(analysis, limits, dataset, facts)
     if isinstance(analysis, DiffprivlibModel):
         _check_epsilon(analysis.epsilon, limits)
     if plan.mode is Mode.EXACT:
-        _check_exact(analysis, plan, limits, dataset)
+        _check_exact(analysis, limits, dataset)
     else:
         _check_private(analysis, plan, limits, facts.policy.budget(dataset.name))
     return analysis
@@ -147,7 +151,8 @@ def _analysis_of(plan: Plan, schema: Schema) -> Analysis:
         raise Refused("The Plan was made for another schema.", "Plan again.", rule="schema")
     try:
         analysis = from_plan(plan.analysis, plan.parameters)
-        analysis.check_against(schema)
+        plan.cohort.check_against(schema)
+        analysis.check_against(plan.cohort.schema(schema))
     except Refused:
         raise
     except SynthemaError as error:
@@ -186,7 +191,7 @@ def _check_code(question: CodeQuestion, limits: DatasetPolicy, dataset: DatasetF
         )
 
 
-def _check_exact(analysis: Analysis, plan: Plan, limits: DatasetPolicy, dataset: DatasetFacts) -> None:
+def _check_exact(analysis: Analysis, limits: DatasetPolicy, dataset: DatasetFacts) -> None:
     if not limits.exact and not isinstance(analysis, CodeQuestion | DiffprivlibModel):  # which have rules of their own
         raise Refused("This site allows no exact sums on this dataset.", "Ask a private analysis.", rule="exact")
     if dataset.patients < limits.min_patients:
@@ -205,7 +210,7 @@ def _check_exact(analysis: Analysis, plan: Plan, limits: DatasetPolicy, dataset:
             f"Use --step {limits.min_time_step:g}.",
             rule="min_time_step",
         )
-    if plan.layout.length * analysis.max_rounds > limits.max_numbers_per_patient * dataset.patients:
+    if numbers_of(analysis) > limits.max_numbers_per_patient * dataset.patients:
         raise Refused(
             "The Plan would release more numbers than this site allows for so few patients.",
             "Use a coarser grid, fewer groups or fewer covariates.",

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from synthema_core import moments
 from synthema_core.canonical import Json, canonical, digest
+from synthema_core.cohort import EVERYONE, Cohort
 from synthema_core.errors import InvalidPlan
 from synthema_core.secure_sum.layout import Layout
 from synthema_core.secure_sum.terms import MOST_SITES, SMALLEST_FEDERATION, Terms
@@ -126,6 +127,8 @@ class Plan:
         ISO 8601 moments; nothing starts after the expiry.
     supersedes
         Digest of the Plan this one replaces, or empty.
+    cohort
+        Who is asked about, and the columns that are derived for it: the analysis sees nothing else.
     """
 
     analysis: str
@@ -143,6 +146,7 @@ class Plan:
     privacy: PrivacyTarget | None = None
     max_runs: int = 1
     supersedes: str = ""
+    cohort: Cohort = EVERYONE
 
     def __post_init__(self) -> None:
         self._check_sites()
@@ -226,6 +230,7 @@ class Plan:
             "expires_at": self.expires_at,
             "max_runs": self.max_runs,
             "supersedes": self.supersedes,
+            "cohort": self.cohort.to_dict(),
         }
 
     @classmethod
@@ -243,6 +248,7 @@ class Plan:
                     "participants": tuple(Participant(**p) for p in data["participants"]),
                     "output": OutputPolicy(**data["output"]),
                     "privacy": PrivacyTarget(**data["privacy"]) if data["privacy"] else None,
+                    "cohort": Cohort.from_dict(data["cohort"]),
                 }
             )
         except (TypeError, ValueError, KeyError, AttributeError):

@@ -12,6 +12,7 @@ from synthema_core.analyses.base import Analysis
 from synthema_core.analyses.diffprivlib_model import DIFFPRIVLIB
 from synthema_core.card import Card
 from synthema_core.charging import epsilon_for_standard_error, mechanism_of
+from synthema_core.cohort import EVERYONE, Cohort
 from synthema_core.errors import InvalidInput, InvalidPlan, NotFound
 from synthema_core.plan import Mode, OutputPolicy, Participant, Plan, PrivacyTarget
 from synthema_core.schemas import Schema
@@ -68,6 +69,9 @@ def make_plan(
     insiders: int | None = None,
     standard_error: float | None = None,
     supersedes: str = "",
+    exact: bool = False,
+    where: str = "",
+    derive: Sequence[str] = (),
 ) -> Plan:
     """The Plan of that question to the sites of these Cards, under the strictest of their limits.
 
@@ -76,25 +80,32 @@ def make_plan(
     options
         As typed: ``{"time": "survival_days", ...}``; see the analysis.
     epsilon, delta
-        The cost of a private analysis; refused for an exact one.
+        The cost of a private analysis. Of one that has an exact and a private form, a cost asks for the private one.
     insiders
         So many sites may know or leave out their own noise (see `PrivacyTarget`).
     standard_error
         Instead of `epsilon`: the least is found for which the noise on a released number has this deviation, in its
         own unit, with all sites there.
+    exact
+        Asks for the exact form of an analysis whose usual form is private.
+    where, derive
+        Who is asked about, and columns derived from others, as ``name = expression`` (see `cohort`).
 
     Raises
     ------
     NotFound, InvalidInput, InvalidPlan
         One sentence and a hint.
     """
-    kind = find(analysis)
+    kind = form_of(analysis, exact=exact, costs=epsilon is not None or standard_error is not None)
     if analysis == DIFFPRIVLIB and epsilon is not None:  # a part of its question: our noise has no part in it
         options, epsilon = {**options, "epsilon": repr(epsilon)}, None
-    question = kind.from_options(options, _schema_of(cards))
+    schema = _schema_of(cards)
+    cohort = Cohort.read(where, derive, schema)
+    question = kind.from_options(options, cohort.schema(schema))
     return plan_of(
         question,
         cards,
+        cohort=cohort,
         requester=requester,
         purpose=purpose,
         now=now,
@@ -106,10 +117,31 @@ def make_plan(
     )
 
 
+def form_of(analysis: str, *, exact: bool, costs: bool) -> type[Analysis]:
+    """The analysis of that name; or its other form, where the question says so.
+
+    Raises
+    ------
+    NotFound, InvalidInput
+        If there is no such analysis, or it has no such form.
+    """
+    kind = find(analysis)
+    if exact and costs:
+        raise InvalidInput("An exact answer has no epsilon.", "Leave --exact or the cost out.")
+    if exact and kind.private:
+        other = getattr(kind, "exact_form", "")
+        if not other:
+            raise InvalidInput(f"'{analysis}' has no exact form.", "Leave --exact out.")
+        return find(other)
+    other = getattr(kind, "private_form", "") if costs and not kind.private else ""
+    return find(other) if other else kind
+
+
 def plan_of(
     question: Analysis,
     cards: Sequence[Card],
     *,
+    cohort: Cohort = EVERYONE,
     requester: str,
     purpose: str,
     now: datetime,
@@ -121,7 +153,7 @@ def plan_of(
 ) -> Plan:
     """The Plan that asks this question; else as `make_plan`."""
     schema = _schema_of(cards)
-    question.check_against(schema)
+    question.check_against(cohort.schema(schema))
     kind = type(question)
     plan = Plan(
         analysis=kind.name,
@@ -140,6 +172,7 @@ def plan_of(
         expires_at=moments.spell(now + timedelta(days=_VALID_DAYS)),
         privacy=_privacy(kind, epsilon, delta, insiders, standard_error, cards),
         supersedes=supersedes,
+        cohort=cohort,
     )
     if plan.privacy is not None and standard_error is not None:
         found = epsilon_for_standard_error(plan, plan.privacy.delta, question, standard_error)

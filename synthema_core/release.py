@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from synthema_core.analyses.diffprivlib_model import DIFFPRIVLIB
 from synthema_core.canonical import Json, digest
 from synthema_core.code.shapes import AGGREGATE, PER_BLOCK, PER_PATIENT, shape_of
-from synthema_core.errors import IntegrityFailure
+from synthema_core.cohort import EVERYONE, Cohort
+from synthema_core.errors import IntegrityFailure, InvalidPlan
 from synthema_core.identity import sign, verify
 from synthema_core.plan import Mode, Plan
 
@@ -124,6 +125,8 @@ class Release:
         delta of their own budgets. Empty for exact sums.
     reused_from
         The Release whose numbers these are, where the same question had been answered before; or empty.
+    cohort
+        Whom the numbers are about.
     """
 
     id: str
@@ -145,6 +148,7 @@ class Release:
     missing: Mapping[str, str] = field(default_factory=dict)
     cumulative: Mapping[str, float] = field(default_factory=dict)
     reused_from: str = ""
+    cohort: Cohort = EVERYONE
     signature: str = ""
 
     def statement(self) -> dict[str, Json]:
@@ -162,6 +166,7 @@ class Release:
             "datasets": list(self.datasets),
             "missing": dict(self.missing),
             "cumulative": dict(self.cumulative),
+            "cohort": self.cohort.to_dict(),
         }
 
     @classmethod
@@ -176,9 +181,10 @@ class Release:
                 "missing": dict(data["missing"]),
                 "cumulative": dict(data["cumulative"]),
                 "reused_from": data["reused_from"],
+                "cohort": Cohort.from_dict(data["cohort"]),
             }
             return cls(**whole)
-        except (TypeError, ValueError, KeyError):
+        except (TypeError, ValueError, KeyError, InvalidPlan):
             raise IntegrityFailure("A Release cannot be read.") from None
 
     def signed(self, key: Ed25519PrivateKey) -> Release:

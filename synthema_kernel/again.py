@@ -40,6 +40,8 @@ def ask_again(line: Line, view: View, plan: Plan) -> Question:
         **_cost(line, plan),
         name=given(line, "name") or view["name"],
         supersedes=view["id"],
+        where=plan.cohort.where,
+        derive=tuple(f"{one.name} = {one.text}" for one in plan.cohort.derived),
         ask=question,
     )
 

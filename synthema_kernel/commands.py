@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synthema_core.errors import InvalidInput, NotFound
-from synthema_kernel import shown
+from synthema_kernel import shown, shown_analyses
 from synthema_kernel.client import View
 from synthema_kernel.line import Line
 from synthema_kernel.progress import progress_line
 from synthema_kernel.provenance import answered_already
-from synthema_kernel.question import AGAIN, COMMON, COST, DRY_RUN, Question, common
+from synthema_kernel.question import AGAIN, COMMON, COST, DRY_RUN, OF_ANALYSES, Question, common, of_analysis
 from synthema_kernel.session import Session
 
 if TYPE_CHECKING:
@@ -32,6 +32,18 @@ def catalogue(session: Session, line: Line) -> shown.Shown:
     name = line.word()
     cards = session.cards(name)
     return shown.dataset(cards) if name else shown.catalogue(cards)
+
+
+def analyses(session: Session, line: Line) -> shown.Shown:  # noqa: ARG001  what is installed here
+    line.allow()
+    return shown_analyses.overview()
+
+
+def describe(session: Session, line: Line) -> shown.Shown:  # noqa: ARG001
+    line.allow(words=1)
+    if not line.word():
+        raise InvalidInput("'%fed describe' needs the name of an analysis.", "See `%fed analyses`.")
+    return shown_analyses.one(line.word())
 
 
 def plan(session: Session, line: Line) -> shown.Shown:
@@ -147,6 +159,8 @@ def _request_named(line: Line) -> str:
 COMMANDS: Mapping[str, Command] = {
     "sites": sites,
     "catalogue": catalogue,
+    "analyses": analyses,
+    "describe": describe,
     "plan": plan,
     "run": run,
     "budget": budget,
@@ -166,8 +180,8 @@ def question(line: Line) -> Question:
     line.allow_words(1)
     if not line.word():
         raise InvalidInput(f"'{line.called}' needs the name of an analysis.", "For example kaplan-meier.")
-    own = {name: value for name, value in line.options.items() if name not in COMMON}
-    return Question(line.word(), **common(line), options=own)
+    own = {name: value for name, value in line.options.items() if name not in (*COMMON, *OF_ANALYSES)}
+    return Question(line.word(), **common(line), **of_analysis(line), options=own)
 
 
 class _Printer:

@@ -9,6 +9,8 @@ from synthema_kernel.shown import Shown
 MANUAL = (
     ("%fed sites", "the hospitals, and whether they are there"),
     ("%fed catalogue [DATASET]", "the datasets on offer, or the columns and limits of one"),
+    ("%fed analyses", "the questions that can be asked"),
+    ("%fed describe ANALYSIS", "what it answers, its options, its forms, an example"),
     ("%fed budget [DATASET] [--epsilon E]", "each site's privacy budget; or what one request of that cost would leave"),
     ("%fed budget [DATASET] --slider", "the same as a gauge on which you choose the cost"),
     ("%fed plan ANALYSIS ...", "what `run` would submit, tried on mock data; nothing is submitted"),
@@ -32,14 +34,12 @@ OPTIONS = (
     ("--epsilon E --delta D", "the privacy cost of a private question; 1 and 1e-6 if left out"),
     ("--standard-error S", "instead of --epsilon: how much noise the released numbers may have, in their own unit"),
     ("--insiders N", "sites that may know their own noise and still learn nothing more; 1 if left out"),
+    ("--where CONDITION", "which patients, for example \"age >= 60 and flt3 == '1'\""),
+    ('--derive "a = ...; b = ..."', "columns made of others, which the analysis may name"),
+    ("--exact", "the exact answer of an analysis whose usual answer has noise, where the sites allow it"),
     ("--dry-run", "show everything, submit nothing"),
     ("--again", "ask anew, and pay anew, what you have an answer to; without it, that answer is shown"),
     ("--confidence C", "the coverage of intervals; 0.95 if left out"),
-    ("kaplan-meier", "--time T --event E [--group G [--by-levels a,b]] [--step S | --exact-times] [--horizon H]"),
-    ("cox", "--time T --event E --covariates a,b,c"),
-    ("histogram", "[--column C] [--bins N | --edges a,b,c] [--rows-per-patient R] [--cells-per-patient N]"),
-    ("mean", "--column C [--clip low,high] [--rows-per-patient R]"),
-    ("diffprivlib", "--model M --columns a,b [--target T] [--c C]; with release decisions, without a guarantee"),
 )
 SHAPES = (
     ("per-patient", "one patient's rows -> numbers; they are summed over all patients", "noise: a formal guarantee"),
@@ -74,7 +74,11 @@ def manual() -> Shown:
         "%fed and %%remote",
         [
             Table(("Line", "What it does"), MANUAL),
-            Table(("Option", "Meaning"), OPTIONS, "Options of plan, run and %%remote; and of each analysis"),
+            Table(
+                ("Option", "Meaning"),
+                OPTIONS,
+                "Options of plan, run and %%remote; an analysis's own: %fed describe ANALYSIS",
+            ),
             Table(("Shape", "Your function", "What protects the patients"), SHAPES, "Code of your own"),
             Table(("Option", "Meaning"), REMOTE, "Options of %%remote"),
             listed(EXAMPLE, "For example"),

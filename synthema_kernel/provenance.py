@@ -44,6 +44,7 @@ def provenance(release: Release) -> Table:
         ("Asked by", release.requester),
         ("Sites", ", ".join(release.sites)),
         ("Datasets", ", ".join(release.datasets)),
+        *(("Patients", who) for who in about(release)),
         ("Released", moment(release.released_at)),
         *(
             [("Stored answer", f"of release {release.reused_from}: nothing ran for this one")]
@@ -68,9 +69,17 @@ def answered_already(release: Release) -> str:
 def lines(release: Release) -> list[str]:
     """The small print under a picture that travels alone."""
     return [
+        *about(release),
         release.guarantee.statement,
         f"Sum over {sum_over(release)}. Plan {short(release.plan_digest)}, released {moment(release.released_at)}.",
     ]
+
+
+def about(release: Release) -> list[str]:
+    """Whom the numbers are about, and the columns that were derived, as they were asked for; nothing for all."""
+    derived = [f"{one.name} = {one.text}" for one in release.cohort.derived]
+    where = [f"Patients for whom {release.cohort.where}."] if release.cohort.where else []
+    return [*where, *([f"Derived: {'; '.join(derived)}."] if derived else [])]
 
 
 def sum_over(release: Release) -> str:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 DRY_RUN, AGAIN = "dry-run", "again"
 COST = ("epsilon", "delta", "insiders", "standard-error")
 COMMON = ("dataset", "sites", "purpose", *COST, "name", "supersedes", DRY_RUN, AGAIN)
+OF_ANALYSES = ("where", "derive", "exact")
+"""What every analysis has besides, and code has not: it chooses and derives by itself."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 
@@ -40,6 +42,10 @@ class Question:
         What to call the Request; empty for ``ANALYSIS-DATASET``.
     supersedes
         Name or id of the Request this one replaces; reviewers are shown what changed.
+    exact
+        Whether the exact form is asked for of an analysis whose usual form is private.
+    where, derive
+        Who is asked about, and columns derived from others: see `synthema_core.cohort`.
     ask
         Makes the question from the Cards, where it is none of options: code, or an earlier Plan's once more.
     """
@@ -55,6 +61,9 @@ class Question:
     standard_error: float | None = None
     name: str = ""
     supersedes: str = ""
+    exact: bool = False
+    where: str = ""
+    derive: tuple[str, ...] = ()
     ask: Callable[[Sequence[Card]], Analysis] | None = None
 
     def __post_init__(self) -> None:
@@ -77,6 +86,16 @@ def common(line: Line) -> dict[str, Any]:
         **cost(line),
         "name": given(line, "name"),
         "supersedes": given(line, "supersedes"),
+    }
+
+
+def of_analysis(line: Line) -> dict[str, Any]:
+    """What every analysis has besides; as Question takes it."""
+    derived = given(line, "derive", '"old = age >= 60"')
+    return {
+        "exact": line.flag("exact"),
+        "where": given(line, "where", '"age >= 60"'),
+        "derive": tuple(part.strip() for part in derived.split(";") if part.strip()),
     }
 
 

@@ -10,6 +10,13 @@ from synthema_core.errors import NotFound
 from synthema_core.release import Release
 from synthema_kernel import markup, model_tables, outcome, provenance, result_tables
 from synthema_kernel.figures import code, forest, histogram, kaplan_meier, mean
+from synthema_kernel.figures import crosstab as crosstab_figure
+from synthema_kernel.figures import glm as glm_figure
+from synthema_kernel.figures import summary as summary_figure
+from synthema_kernel.tables import cox, histogram_exact
+from synthema_kernel.tables import crosstab as crosstab_tables
+from synthema_kernel.tables import glm as glm_tables
+from synthema_kernel.tables import summary as summary_tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,8 +36,12 @@ class _Kind:
 _OF_CODE = _Kind(code.draw, outcome.tables, outcome.records)
 _KINDS: Mapping[str, _Kind] = {
     "kaplan-meier": _Kind(kaplan_meier.draw, result_tables.kaplan_meier, result_tables.kaplan_meier_records),
-    "cox": _Kind(forest.draw, result_tables.cox, result_tables.cox_records),
+    "cox": _Kind(forest.draw, cox.tables, cox.records),
+    "glm": _Kind(glm_figure.draw, glm_tables.tables, glm_tables.records),
+    "crosstab": _Kind(crosstab_figure.draw, crosstab_tables.tables, crosstab_tables.records),
+    "summary": _Kind(summary_figure.draw, summary_tables.tables, summary_tables.records),
     "histogram": _Kind(histogram.draw, result_tables.histogram, result_tables.histogram_records),
+    "histogram-exact": _Kind(histogram.draw_exact, histogram_exact.tables, histogram_exact.records),
     "mean": _Kind(mean.draw, result_tables.mean, result_tables.mean_records),
     "code-per-patient": _OF_CODE,
     "code-per-block": _OF_CODE,

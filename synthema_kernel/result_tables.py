@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from synthema_kernel.figures.canvas import plain
-from synthema_kernel.figures.forest import term_comparison, term_label
 from synthema_kernel.figures.histogram import cell_label
-from synthema_kernel.markup import Table, number, p_value, significant
+from synthema_kernel.markup import Table, number, significant
 
 _Values = Mapping[str, Any]
 _SERIES = ("at_risk", "deaths", "censored", "survival", "standard_error", "lower", "upper")
@@ -74,38 +73,6 @@ def kaplan_meier_records(values: _Values) -> Iterator[dict[str, Any]]:
         for cell, time in enumerate(values["grid"]):
             series = {name: arm[name][cell] for name in _SERIES}
             yield {"arm": arm["code"], "label": arm["label"], "time": time, **series}
-
-
-def cox(values: _Values) -> list[Table]:
-    """One row a term: its hazard ratio with interval and test, and the coefficient under it."""
-    rows = [
-        (
-            term_label(term),
-            term_comparison(term),
-            number(term["hazard_ratio"]),
-            _interval(term, 3),
-            number(term["coefficient"], 4),
-            number(term["standard_error"], 4),
-            number(term["z"], 2),
-            p_value(term["p"]),
-        )
-        for term in values["terms"]
-    ]
-    columns = (
-        "Covariate",
-        "Comparison",
-        "Hazard ratio",
-        f"{_percent(values)} interval",
-        "Coefficient",
-        "Standard error",
-        "z",
-        "p",
-    )
-    return [Table(columns, rows, "Hazard ratios", frozenset(range(2, 8)))]
-
-
-def cox_records(values: _Values) -> Iterator[dict[str, Any]]:
-    yield from (dict(term) for term in values["terms"])
 
 
 def histogram(values: _Values) -> list[Table]:

@@ -19,6 +19,7 @@ from synthema_kernel.settings import Settings
 
 if TYPE_CHECKING:
     from synthema_core.card import Card
+    from synthema_core.cohort import Cohort
     from synthema_core.plan import Plan
     from synthema_core.release import Release
     from synthema_core.sandbox.port import Backend
@@ -121,9 +122,9 @@ class Session:
             "supersedes": before.digest if before else "",
         }
         plan = (
-            plan_of(question.ask(cards), cards, **terms)
+            plan_of(question.ask(cards), cards, cohort=_cohort(question, cards), **terms)
             if question.ask
-            else make_plan(question.analysis, question.options, cards, **terms)
+            else make_plan(question.analysis, question.options, cards, **_asked(question), **terms)
         )
         tried = self._tried(question.request_name, plan, cards[0].schema)
         return replace(tried, before=before, leaves=self._leaves(plan, cards))
@@ -248,6 +249,16 @@ class Session:
             f"The request '{label}' has not ended within {seconds:g} seconds: it is {spoken(view.get('status'))}.",
             "It goes on without this notebook; come back with `%fed follow`.",
         )
+
+
+def _cohort(question: Question, cards: Sequence[Card]) -> Cohort:
+    from synthema_core.cohort import Cohort
+
+    return Cohort.read(question.where, question.derive, cards[0].schema)
+
+
+def _asked(question: Question) -> dict[str, Any]:
+    return {"exact": question.exact, "where": question.where, "derive": question.derive}
 
 
 def _until(deadline: float) -> Callable[[float], bool]:

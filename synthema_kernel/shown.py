@@ -236,6 +236,7 @@ def asked(rehearsed: Rehearsed) -> list[Part]:
         ("Purpose", plan.purpose),
         ("Sites", ", ".join(plan.sites)),
         ("Datasets", ", ".join(sorted({f"{p.dataset} (version {p.version})" for p in plan.participants}))),
+        *(("Patients", sentence) for sentence in plan.cohort.sentences(rehearsed.schema)),
         ("Privacy", _cost(plan, question)),
         *([("Noise", noise)] if noise else []),
         ("Limits", f"at least {plan.output.min_patients} patients and {plan.output.min_sites} sites"),

@@ -159,3 +159,12 @@ class Analysis(Protocol):
         ...
 
     def advance(self, memory: Any, sums: Sums) -> Next | Done: ...
+
+
+def numbers_of(analysis: Analysis) -> int:
+    """How many numbers leave a site in all Rounds: the whole layout in each, or what the analysis says of itself.
+
+    One whose Rounds leave parts of the layout 0 has a property `numbers`.
+    """
+    own: int | None = getattr(analysis, "numbers", None)
+    return analysis.layout.length * analysis.max_rounds if own is None else own

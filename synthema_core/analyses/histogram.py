@@ -57,6 +57,7 @@ class Histogram:
     cuts: bool = False
 
     name: ClassVar[str] = "histogram"
+    exact_form: ClassVar[str] = "histogram-exact"
     title: ClassVar[str] = "Patients by group, with noise"
     private: ClassVar[bool] = True
     answer_seconds: ClassVar[float] = 0.0
@@ -73,7 +74,7 @@ class Histogram:
             raise InvalidPlan("The edges of a histogram ascend.", "For example --edges 20,40,60.")
         if self.missing and self.column is None:
             raise InvalidPlan("A count of all patients has no missing values.")
-        if self.bounding.clips or self.bounding.cells_per_patient > len(self._cells):
+        if self.bounding.clips or self.bounding.cells_per_patient > len(self.cells):
             raise InvalidPlan("A histogram clips nothing, and nobody is in more cells than there are.")
 
     @classmethod
@@ -82,7 +83,7 @@ class Histogram:
         typed = Options(cls.name, options, known)
         whole = cls(*_cut_into_cells(typed, schema), typed.confidence())
         rows = cuts.rows_kept(typed, schema)
-        most = min(rows, len(whole._cells))
+        most = min(rows, len(whole.cells))
         cells = typed.whole("cells-per-patient", most, most)
         return replace(whole, bounding=Bounding(rows, cells), cuts=rows < schema.rows_per_patient or cells < most)
 
@@ -124,24 +125,24 @@ class Histogram:
             "cells-per-patient": repr(self.bounding.cells_per_patient),
         }
         if self.column:
-            typed["column"] = self._source.name
+            typed["column"] = self.source.name
         if self.edges:
             typed["edges"] = ",".join(repr(edge) for edge in self.edges)
         if type(self).from_options(typed, schema) != self:
             raise InvalidPlan("The Plan's column, levels or range are not the schema's.", "Plan again.")
 
     @property
-    def _source(self) -> Column:
+    def source(self) -> Column:
         column = self.column.column if isinstance(self.column, Factor) else self.column
         return column or Column(self.counted, self.counted)
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return (self._source.name,)
+        return (self.source.name,)
 
     @property
     def layout(self) -> Layout:
-        cells = Block("cells", len(self._cells), _MOST_PATIENTS, _FRACTIONAL_BITS)
+        cells = Block("cells", len(self.cells), _MOST_PATIENTS, _FRACTIONAL_BITS)
         return Layout((cells, self._cut_block) if self._cut_block else (cells,))
 
     @property
@@ -164,7 +165,7 @@ class Histogram:
         return 2.0**_FRACTIONAL_BITS
 
     @property
-    def _cells(self) -> tuple[tuple[str, float | None, float | None], ...]:
+    def cells(self) -> tuple[tuple[str, float | None, float | None], ...]:
         """(label, low, high) of each cell."""
         cells: list[tuple[str, float | None, float | None]]
         if isinstance(self.column, Factor):
@@ -177,7 +178,7 @@ class Histogram:
         return (*cells, (_MISSING, None, None)) if self.missing else tuple(cells)
 
     def cohort_size(self, rows: Rows) -> int:
-        return len(rows[self._source.name])
+        return len(rows[self.source.name])
 
     def begin(self) -> Next:
         return Next(np.zeros(0))
@@ -193,26 +194,24 @@ class Histogram:
         sums closer together at the most.
         """
         bounded = self.bounding.apply({name: rows[name] for name in self.columns}, patients)
-        counts, cut = bounded.in_cells(self._cell_of(bounded.rows), len(self._cells))
+        counts, cut = bounded.in_cells(self.cell_of(bounded.rows), len(self.cells))
         added = np.append(counts, cut) if self.cuts else counts
         return np.minimum(added.astype(np.float64), _MOST_PATIENTS)
 
-    def _cell_of(self, rows: Rows) -> NDArray[np.int64]:
+    def cell_of(self, rows: Rows) -> NDArray[np.int64]:
         """(n,): the one cell of each row; -1 for none. A value outside the range counts in the nearest cell."""
-        values = rows[self._source.name]
+        values = rows[self.source.name]
         if self.column is None:
             return np.zeros(len(values), dtype=np.int64)
         if isinstance(self.column, Factor):
             cell = self.column.indices(rows)
         else:
             cell = np.searchsorted(np.asarray(self.edges[1:-1]), values, side="right")
-        return np.where(complete(rows, self.columns), cell, len(self._cells) - 1 if self.missing else -1)
+        return np.where(complete(rows, self.columns), cell, len(self.cells) - 1 if self.missing else -1)
 
     def advance(self, memory: Any, sums: Sums) -> Done:  # noqa: ARG002  one Round needs no memory
         counts, deviation = sums.blocks["cells"], sums.deviation(self.layout.blocks[0])
-        source: dict[str, Json] | None = None
-        if self.column:
-            source = self._source.to_dict()
+        source: dict[str, Json] | None = self.source.to_dict() if self.column else None
         return Done(
             {
                 "kind": self.name,
@@ -222,7 +221,7 @@ class Histogram:
                 "noise_standard_deviation": deviation,
                 "cells": [
                     {"label": label, "low": low, "high": high, **self._count(count, deviation)}
-                    for (label, low, high), count in zip(self._cells, counts.tolist(), strict=True)
+                    for (label, low, high), count in zip(self.cells, counts.tolist(), strict=True)
                 ],
                 "total": self._total(counts, deviation),
                 "bounding": cuts.told(self._kept, sums, self._cut_block, self.confidence),

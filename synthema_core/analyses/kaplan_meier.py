@@ -21,6 +21,7 @@ from synthema_core.analyses.columns import (
     time_field,
 )
 from synthema_core.analyses.options import Options, check_confidence, read_back
+from synthema_core.analyses.survival_summaries import FollowedArm, difference_at, pairs_of, restricted_means
 from synthema_core.analyses.survival_tables import at_risk, log_rank, median_time, survival_curve
 from synthema_core.canonical import Json
 from synthema_core.errors import InvalidInput, InvalidPlan, Refused
@@ -31,6 +32,7 @@ _USUAL_STEPS = {"days": 30.0, "weeks": 4.0, "months": 1.0, "years": 0.25}
 _MOST_CELLS = 20_000
 _ON_GRID = 1e-9  # 0.1 * 3 is a rounding error above the third step of 0.1, and belongs to it
 _ALL = (("", "all patients"),)
+_OPTIONS = ("time", "event", "group", "by-levels", "step", "exact-times", "horizon", "at", "rmst", "confidence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,10 @@ class KaplanMeier:
         End of the grid, a whole number of steps; patients observed longer are counted as such, without their time.
     exact_times
         The grid is the unit of whole-numbered times, so that event times leave the sites unchanged.
+    at
+        Times at which survival is told and compared.
+    rmst
+        Up to when the mean time free of the event is told.
     """
 
     time: Column
@@ -56,6 +62,8 @@ class KaplanMeier:
     horizon: float
     exact_times: bool
     confidence: float
+    at: tuple[float, ...] = ()
+    rmst: float | None = None
 
     name: ClassVar[str] = "kaplan-meier"
     title: ClassVar[str] = "Kaplan-Meier survival"
@@ -72,11 +80,15 @@ class KaplanMeier:
             raise InvalidPlan("The horizon is not a whole number of steps.", "Plan again.")
         if self.exact_times and self.step != 1:
             raise InvalidPlan("Exact times have a step of 1.", "Leave --step out.")
+        times = [*self.at, *([] if self.rmst is None else [self.rmst])]
+        if list(self.at) != sorted(set(self.at)) or not all(0 < time <= self.horizon for time in times):
+            raise InvalidPlan(
+                f"--at and --rmst take different times after 0, up to {self.horizon:g}.", "Or a --horizon."
+            )
 
     @classmethod
     def from_options(cls, options: Mapping[str, str], schema: Schema) -> Self:
-        known = ("time", "event", "group", "by-levels", "step", "exact-times", "horizon", "confidence")
-        typed = Options(cls.name, options, known)
+        typed = Options(cls.name, options, _OPTIONS)
         check_one_row_each(schema, cls.name)
         time, longest = time_field(schema, typed.required("time"))
         event = event_field(schema, typed.required("event"))
@@ -95,7 +107,9 @@ class KaplanMeier:
         if not 0 < horizon <= 1e6 * step:
             raise InvalidInput("The horizon must lie after 0 and the step be no tiny part of it.", "Give --horizon.")
         horizon = math.ceil(horizon / step - _ON_GRID) * step
-        return cls(Column.of(time), Column.of(event), group, step, horizon, exact_times, typed.confidence())
+        at = tuple(sorted(typed.numbers("at"))) if "at" in typed else ()
+        rmst = typed.number("rmst", 0.0) if "rmst" in typed else None
+        return cls(Column.of(time), Column.of(event), group, step, horizon, exact_times, typed.confidence(), at, rmst)
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> Self:
@@ -111,6 +125,8 @@ class KaplanMeier:
             horizon=float(data["horizon"]),
             exact_times=bool(data["exact_times"]),
             confidence=float(data["confidence"]),
+            at=tuple(float(time) for time in data["at"]),
+            rmst=None if data["rmst"] is None else float(data["rmst"]),
         )
 
     def parameters(self) -> dict[str, Json]:
@@ -122,12 +138,16 @@ class KaplanMeier:
             "horizon": self.horizon,
             "exact_times": self.exact_times,
             "confidence": self.confidence,
+            "at": list[Json](self.at),
+            "rmst": self.rmst,
         }
 
     def check_against(self, schema: Schema) -> None:
         typed = {"time": self.time.name, "event": self.event.name, "confidence": repr(self.confidence)}
         typed["horizon"] = repr(self.horizon)
         typed |= {"exact-times": "yes"} if self.exact_times else {"step": repr(self.step)}
+        typed |= {"at": ",".join(map(repr, self.at))} if self.at else {}
+        typed |= {} if self.rmst is None else {"rmst": repr(self.rmst)}
         allowed = type(self).from_options(typed, schema)
         if self.group:
             every = Factor.of(schema.field(self.group.column.name))
@@ -212,6 +232,7 @@ class KaplanMeier:
         # An arm that is too small is left out of every number, totals and test included: no difference reveals it.
         shown = [index for index, patients in enumerate(risk[:, 0]) if patients >= max(1, sums.min_patients)]
         grid = [index * self.step for index in range(self._cells)]
+        arms = [self._followed(index, grid, deaths[index], risk[index]) for index in shown]
         return Done(
             {
                 "kind": self.name,
@@ -222,26 +243,39 @@ class KaplanMeier:
                 "confidence": self.confidence,
                 "grid": list[Json](grid),
                 "patients": int(risk[shown, 0].sum()),
-                "arms": [self._arm(index, grid, deaths[index], censored[index], risk[index]) for index in shown],
+                "arms": [
+                    self._arm(arm, self._arms[index][0], censored[index])
+                    for arm, index in zip(arms, shown, strict=True)
+                ],
                 "suppressed": [label for index, (_, label) in enumerate(self._arms) if index not in shown],
                 "log_rank": log_rank(deaths[shown], risk[shown]),
+                "pairs": pairs_of(arms),
+                "restricted_means": None if self.rmst is None else restricted_means(arms, self.rmst, self.confidence),
+                "at": [difference_at(arms[0], arms[1], time) for time in self.at] if len(arms) == 2 else [],
             }
         )
 
-    def _arm(self, index: int, grid: list[float], deaths: Floats, censored: Floats, risk: Floats) -> dict[str, Json]:
+    def _followed(self, index: int, grid: list[float], deaths: Floats, risk: Floats) -> FollowedArm:
         code, label = self._arms[index]
-        curve = survival_curve(deaths, risk, self.confidence)
+        return FollowedArm(label or code, grid, deaths, risk, survival_curve(deaths, risk, self.confidence))
+
+    def _arm(self, arm: FollowedArm, code: str, censored: Floats) -> dict[str, Json]:
+        curve, (hazard, hazard_error) = arm.curve, arm.hazard
         return {
             "code": code,
-            "label": label,
-            "patients": int(risk[0]),
-            "events": int(deaths.sum()),
-            "at_risk": [int(n) for n in risk],
-            "deaths": [int(n) for n in deaths],
+            "label": dict(self._arms)[code],
+            "patients": int(arm.risk[0]),
+            "events": int(arm.deaths.sum()),
+            "at_risk": [int(n) for n in arm.risk],
+            "deaths": [int(n) for n in arm.deaths],
             "censored": [int(n) for n in censored],
             "survival": curve.survival.tolist(),
             "standard_error": [None if math.isnan(value) else value for value in curve.standard_error.tolist()],
             "lower": curve.lower.tolist(),
             "upper": curve.upper.tolist(),
-            "median": median_time(grid, curve.survival),
+            "hazard": hazard.tolist(),
+            "hazard_error": hazard_error.tolist(),
+            "median": median_time(arm.grid, curve.survival),
+            "median_interval": arm.median_interval,
+            "at": [arm.at(time) for time in self.at],
         }

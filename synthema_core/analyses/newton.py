@@ -1,8 +1,8 @@
-"""Newton-Raphson for Cox's partial likelihood, one step an answer: the hub's side, which sees sums only."""
+"""Newton-Raphson for a concave log-likelihood, one step an answer: the hub's side, which sees sums only."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,25 @@ LARGEST_PREDICTOR = 20.0
 """Of the sum of all |coefficients| in scaled units: with covariates between -1 and 1, of any patient's |x beta|."""
 _CONVERGED = 1e-6  # of a step in standard errors; the error after that step is of the order of its square
 _SINGULAR = 1e-9  # far above the rounding of the sums, far below any pair of covariates that can be told apart
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What to say where there is no estimate; Cox's model unless told otherwise."""
+
+    among: str = "among the patients at risk within any site"
+    leave_out: str = "Leave it out: the model compares patients of the same site only."
+    endless: str = (
+        "Perhaps one of its groups has no events (separation): leave the covariate out or choose other groups."
+    )
+
+
+COX = Wording()
+
+
+def total(beta: Floats) -> float:
+    """The sum of all |coefficients|: no patient's |x beta| is larger where covariates lie between -1 and 1."""
+    return float(np.abs(beta).sum())
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +57,23 @@ class Estimate:
     rounds: int
 
 
-def improve(search: Search, here: Likelihood, labels: Sequence[str], max_rounds: int) -> Search | Estimate:
+def improve(
+    search: Search,
+    here: Likelihood,
+    labels: Sequence[str],
+    max_rounds: int,
+    wording: Wording = COX,
+    unit: float = 1.0,
+    reach: Callable[[Floats], float] = total,
+) -> Search | Estimate:
     """The next coefficients to ask about, or the estimate.
+
+    Parameters
+    ----------
+    unit
+        By how much the sums were multiplied after they were rounded.
+    reach
+        The largest |x beta| that a patient could have.
 
     Raises
     ------
@@ -50,28 +84,28 @@ def improve(search: Search, here: Likelihood, labels: Sequence[str], max_rounds:
     null = here.loglik if search.best is None else search.loglik_null
     if search.best is not None and here.loglik < search.best[1].loglik - 1e-9 * abs(search.best[1].loglik):
         if answered == max_rounds:
-            raise _no_maximum(search.beta, labels)
+            raise _no_maximum(search.beta, labels, wording)
         return Search((search.best[0] + search.beta) / 2, answered, search.best, null)
     if search.best is None:
-        _check_distinct(here.information, labels)
-    covariance = _inverse(here.information)
+        check_distinct(here.information, labels, wording, unit)
+    covariance = _inverse(here.information, unit)
     if covariance is None:
-        raise _no_maximum(search.beta, labels)
+        raise _no_maximum(search.beta, labels, wording)
     step = covariance @ here.gradient
     standard_error = np.sqrt(np.diag(covariance))
     if np.all(np.abs(step) <= _CONVERGED * standard_error):
         return Estimate(search.beta + step, standard_error, here.loglik, null, answered)
     if answered == max_rounds:
-        raise _no_maximum(search.beta, labels)
-    while np.abs(search.beta + step).sum() > LARGEST_PREDICTOR:
+        raise _no_maximum(search.beta, labels, wording)
+    while reach(search.beta + step) > LARGEST_PREDICTOR:
         step = step / 2
     return Search(search.beta + step, answered, (search.beta, here), null)
 
 
-def _inverse(information: Floats) -> Floats | None:
+def _inverse(information: Floats, unit: float = 1.0) -> Floats | None:
     """Of a matrix that should be positive definite; None where it is not, to within the rounding of sums."""
     scale = np.sqrt(np.clip(np.diag(information), 0, None))
-    if not np.all(scale**2 > _SINGULAR):
+    if not np.all(scale**2 > _SINGULAR * unit):
         return None
     correlation = information / np.outer(scale, scale)
     if np.linalg.eigvalsh(correlation)[0] <= _SINGULAR:
@@ -80,16 +114,16 @@ def _inverse(information: Floats) -> Floats | None:
     return inverse
 
 
-def _check_distinct(information: Floats, labels: Sequence[str]) -> None:
+def check_distinct(information: Floats, labels: Sequence[str], wording: Wording = COX, unit: float = 1.0) -> None:
     """Refuse covariates that cannot be told apart: at the start, where no coefficient can be to blame."""
-    if _inverse(information) is not None:
+    if _inverse(information, unit) is not None:
         return
     variances = np.diag(information)
-    constant = [label for label, variance in zip(labels, variances, strict=True) if not variance > _SINGULAR]
+    constant = [label for label, variance in zip(labels, variances, strict=True) if not variance > _SINGULAR * unit]
     if constant:
         raise RoundFailed(
-            f"'{constant[0]}' does not vary among the patients at risk within any site.",
-            "Leave it out: the model compares patients of the same site only.",
+            f"'{constant[0]}' does not vary {wording.among}.",
+            wording.leave_out,
         )
     scale = np.sqrt(variances)
     direction = np.abs(np.linalg.eigh(information / np.outer(scale, scale))[1][:, 0])
@@ -99,9 +133,9 @@ def _check_distinct(information: Floats, labels: Sequence[str]) -> None:
     )
 
 
-def _no_maximum(beta: Floats, labels: Sequence[str]) -> RoundFailed:
+def _no_maximum(beta: Floats, labels: Sequence[str], wording: Wording) -> RoundFailed:
     worst = labels[int(np.argmax(np.abs(beta)))]
     return RoundFailed(
         f"The model did not converge: the coefficient of '{worst}' grows without end.",
-        "Perhaps one of its groups has no events (separation): leave the covariate out or choose other groups.",
+        wording.endless,
     )

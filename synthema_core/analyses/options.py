@@ -59,6 +59,13 @@ class Options:
             raise InvalidInput(f"--{name} takes different names between commas.", f"For example --{name} a,b.")
         return parts
 
+    def choice(self, name: str, allowed: tuple[str, ...], default: str) -> str:
+        """One of the words allowed."""
+        value = self._values.get(name, default).lower()
+        if value not in allowed:
+            raise InvalidInput(f"--{name} takes one of {', '.join(allowed)}.", f"Usual is {default}.")
+        return value
+
     def flag(self, name: str) -> bool:
         value = self._values.get(name, "no").lower()
         if value not in _YES | _NO:

@@ -114,6 +114,29 @@ def system_of(staged: Staged, relations: Sequence[Relation], differences: Sequen
     return System(length, values, lower, upper, whole, wide, matrix, parts(matrix), larger)
 
 
+def system_of_counts(values: Floats, relations: Sequence[Relation], least: int) -> System:
+    """Of counts of patients alone, all sums between which are known.
+
+    Parameters
+    ----------
+    least
+        The interval of a hidden one must stay so wide.
+    """
+    matrix, everywhere = _matrix(relations, len(values)), np.ones(len(values))
+    most = float(values.max(initial=0.0))
+    return System(
+        length=len(values),
+        values=values,
+        lower=0 * everywhere,
+        upper=most * everywhere,
+        whole=everywhere.astype(np.bool_),
+        protection=float(least) * everywhere,
+        matrix=matrix,
+        part=parts(matrix),
+        owner=np.zeros(0, dtype=np.int64),
+    )
+
+
 def _limits(staged: Staged, differences: int) -> tuple[Floats, Floats]:
     lower, upper, start, counts = [], [], 0, staged.counts
     for output in staged.outputs.outputs:

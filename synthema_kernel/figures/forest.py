@@ -22,7 +22,7 @@ from synthema_kernel.figures.canvas import (
 from synthema_kernel.markup import number, p_value
 
 _WIDTH, _TOP, _ROW = 760.0, 84.0, 38.0
-_START, _END = 300.0, 556.0
+_START, _END = 300.0, 544.0
 _RATIOS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 _FARTHEST = math.log(100)
 _Term = Mapping[str, Any]
@@ -31,7 +31,7 @@ _Term = Mapping[str, Any]
 def draw(result: Mapping[str, Any], small_print: Sequence[str] = ()) -> str:
     """The figure of a ``cox`` result as SVG text; `small_print` are sentences shown under it."""
     terms: Sequence[_Term] = result["terms"]
-    notes = wrapped([_note(result), *small_print], NOTE_LENGTH)
+    notes = wrapped([*_notes(result), *small_print], NOTE_LENGTH)
     bottom = _TOP + _ROW * len(terms)
     canvas = Canvas(_WIDTH, bottom + 62 + 15 * len(notes) + 8, result["title"], _description(terms))
     x = _scale(terms)
@@ -59,20 +59,42 @@ def _description(terms: Sequence[_Term]) -> str:
     return "Hazard ratios with confidence intervals. " + "; ".join(parts) + "."
 
 
-def _note(result: Mapping[str, Any]) -> str:
-    text = (
-        f"Cox proportional hazards, stratified by {result['stratified_by']}, {result['ties'].capitalize()} ties; "
-        f"{result['patients']} patients, {result['events']} events."
+def _notes(result: Mapping[str, Any]) -> list[str]:
+    """How the model was fitted, and what its tests say: what a paper has in a figure's legend."""
+    robust = ", robust (Lin and Wei) intervals" if result["robust"] else ""
+    ridge = f", ridge penalty {result['l2']:g}" if result["l2"] else ""
+    strata = f"stratified by {result['stratified_by']}" if result["stratified_by"] else _grid(result)
+    fitted = (
+        f"Cox proportional hazards, {strata}, {result['ties'].capitalize()} ties{ridge}{robust}; "
+        f"{result['patients']:,} patients, {result['events']:,} events."
     )
-    test = result.get("likelihood_ratio")
-    if not test:
-        return text
-    p = p_value(test["p"])
-    spelled = p if p.startswith("<") else f"= {p}"
+    test = result["likelihood_ratio"]
+    told = [f"Likelihood ratio test: chi-squared {test['statistic']:.2f}, {test['degrees']:.3g} df, {_p(test)}."]
+    if (concordance := result["concordance"]) and concordance["value"] is not None:
+        told.append(f"Concordance within strata {concordance['value']:.3f}.")
+    if checked := result["proportional_hazards"]:
+        told.append(_checked(checked))
+    return [fitted, " ".join(told)]
+
+
+def _grid(result: Mapping[str, Any]) -> str:
+    steps = f"{plain(result['step'])} {result['time']['unit']}".rstrip()
+    return f"not stratified, times counted as the end of steps of {steps}"
+
+
+def _checked(checked: Mapping[str, Any]) -> str:
+    test = checked["global"]
+    if test is None:
+        return "Proportional hazards could not be checked."
     return (
-        f"{text} Likelihood ratio test: chi-squared {test['statistic']:.2f} on {test['degrees']} degrees of freedom, "
-        f"p {spelled}."
+        f"Proportional hazards, against {checked['against']}: chi-squared {test['statistic']:.2f}, "
+        f"{test['degrees']:.3g} df, {_p(test)}."
     )
+
+
+def _p(test: Mapping[str, Any]) -> str:
+    text = p_value(test["p"])
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
 def _scale(terms: Sequence[_Term]) -> Scale:
@@ -88,7 +110,7 @@ def _heading(canvas: Canvas, result: Mapping[str, Any]) -> None:
     label = f"Event: {event['label'] or event['column']}; time: {time['label'] or time['column']}"
     canvas.text(16, 46, shortened(label, 115), size=12, fill=SOFT)
     canvas.text(16, _TOP - 10, "Covariate", size=11, weight="600")
-    canvas.text(_END + 138, _TOP - 10, f"HR ({result['confidence'] * 100:g} % CI)", size=11, weight="600", anchor="end")
+    canvas.text(_END + 134, _TOP - 10, f"HR ({result['confidence'] * 100:g} % CI)", size=11, weight="600", anchor="end")
     canvas.text(_WIDTH - 16, _TOP - 10, "p", size=11, weight="600", anchor="end")
 
 
@@ -112,7 +134,7 @@ def _row(canvas: Canvas, x: Scale, term: _Term, y: float) -> None:
     ratio, lower, upper = term["hazard_ratio"], term["lower"], term["upper"]
     canvas.text(_WIDTH - 16, y + 4, p_value(term["p"]), anchor="end")
     spelled = f"{number(ratio, 2)} ({number(lower, 2)} to {number(upper, 2)})"
-    canvas.text(_END + 138, y + 4, spelled, anchor="end")
+    canvas.text(_END + 134, y + 4, spelled, anchor="end")
     if ratio is None or lower is None or upper is None or min(ratio, lower) <= 0:
         return
     left, right = x.clamp(lower), x.clamp(upper)

@@ -27,17 +27,37 @@ _Cell = Mapping[str, Any]
 
 def draw(result: Mapping[str, Any], small_print: Sequence[str] = ()) -> str:
     """The figure of a ``histogram`` result as SVG text; `small_print` are sentences shown under it."""
-    cells: Sequence[_Cell] = result["cells"]
+    total = result["total"]
+    about = "" if not total else f"about {plain(round(total['count']))} patients"
+    interval = "" if not total else f" ({plain(round(total['lower']))} to {plain(round(total['upper']))})"
     bounds = [result["bounding"]["statement"]] if "bounding" in result else []
-    notes = wrapped([_note(result), *bounds, *small_print], NOTE_LENGTH)
+    return _drawn(result, result["cells"], [_note(result), *bounds, *small_print], about + interval)
+
+
+def draw_exact(result: Mapping[str, Any], small_print: Sequence[str] = ()) -> str:
+    """The figure of a ``histogram-exact`` result as SVG text."""
+    cells = [{**cell, "shown": cell["count"], "lower": None, "upper": None} for cell in result["cells"]]
+    least = result["min_patients"]
+    gone = [f"No bar stands for a number that is not shown: from 1 to below {least}, or one that would give such back."]
+    total = result["total"]
+    return _drawn(
+        result,
+        cells,
+        [*(gone if result["suppressed"] else []), *small_print],
+        "" if total is None else f"{plain(total)} patients",
+    )
+
+
+def _drawn(result: Mapping[str, Any], cells: Sequence[_Cell], said: Sequence[str], counted: str) -> str:
+    notes = wrapped(said, NOTE_LENGTH)
     bottom = _TOP + _HEIGHT
     width = (_WIDTH - _LEFT - _RIGHT) / max(len(cells), 1)
     turned = any(not _is_interval(cell) and len(cell_label(cell)) * 6.2 > width for cell in cells)
     name_at = bottom + (112 if turned else 46)
-    canvas = Canvas(_WIDTH, name_at + 30 + 15 * len(notes), result["title"], _description(result))
+    canvas = Canvas(_WIDTH, name_at + 30 + 15 * len(notes), result["title"], _description(cells))
     top = max([1.0, *(max(cell["upper"] or 0, cell["shown"] or 0) for cell in cells)])
     y = Scale(0, top * 1.06, bottom, _TOP)
-    _frame(canvas, result, y, name_at)
+    _frame(canvas, result["column"] or {}, result["title"], counted, y, name_at)
     for index, cell in enumerate(cells):
         left = _LEFT + width * index
         _bar(canvas, cell, y, left, width)
@@ -57,9 +77,9 @@ def cell_label(cell: _Cell) -> str:
     return str(cell["label"] or (f"{plain(cell['low'])} to {plain(cell['high'])}" if _is_interval(cell) else "–"))
 
 
-def _description(result: Mapping[str, Any]) -> str:
-    parts = (f"{cell_label(cell)}: about {plain(cell['shown'])}" for cell in result["cells"])
-    return "Noisy numbers of patients. " + "; ".join(parts) + "."
+def _description(cells: Sequence[_Cell]) -> str:
+    told = ("not shown" if cell["shown"] is None else plain(cell["shown"]) for cell in cells)
+    return "Numbers of patients. " + "; ".join(map(": ".join, zip(map(cell_label, cells), told, strict=True))) + "."
 
 
 def _note(result: Mapping[str, Any]) -> str:
@@ -69,13 +89,10 @@ def _note(result: Mapping[str, Any]) -> str:
     )
 
 
-def _frame(canvas: Canvas, result: Mapping[str, Any], y: Scale, name_at: float) -> None:
-    canvas.text(16, 26, result["title"], size=16, weight="600")
-    column, total = result["column"] or {}, result["total"]
+def _frame(canvas: Canvas, column: Mapping[str, Any], title: str, counted: str, y: Scale, name_at: float) -> None:
+    canvas.text(16, 26, title, size=16, weight="600")
     what = column.get("label") or column.get("column") or "All patients"
-    count = f"about {plain(round(total['count']))} patients" if total else ""
-    interval = f" ({plain(round(total['lower']))} to {plain(round(total['upper']))})" if total else ""
-    canvas.text(16, 46, shortened(f"{what}: {count}{interval}" if count else what, 115), size=12, fill=SOFT)
+    canvas.text(16, 46, shortened(f"{what}: {counted}" if counted else what, 115), size=12, fill=SOFT)
     for mark in ticks(0, y.high, 5):
         canvas.line(_LEFT, y(mark), _WIDTH - _RIGHT, y(mark), stroke=FAINT)
         canvas.text(_LEFT - 8, y(mark) + 4, plain(mark), size=11, fill=SOFT, anchor="end")

@@ -238,21 +238,21 @@ def test_there_are_no_rounds_but_the_plans(trio: Trio, first: int) -> None:
 
 def test_a_round_has_one_answer(trio: Trio) -> None:
     """Two could be subtracted. Asked again, also in another process, a site gives the same bytes or none."""
-    plan = plan_of(trio, "cox")
+    plan, at_zero, at_half = plan_of(trio, "cox"), np.array([2.0, 0, 0]), np.array([2, 0.5, 0.5])
     with Opened(trio, plan, "j3") as job:
-        first = job.answer(1, np.zeros(2))
-        np.testing.assert_array_equal(job.answer(1, np.zeros(2)), first)
+        first = job.answer(1, at_zero)
+        np.testing.assert_array_equal(job.answer(1, at_zero), first)
         with pytest.raises(Refused, match="had another input before"):
-            job.answer(1, np.full(2, 0.5))
-        second = job.answer(2, np.full(2, 0.5))
+            job.answer(1, at_half)
+        second = job.answer(2, at_half)
         with pytest.raises(Refused, match="is over at this site"):
-            job.answer(1, np.zeros(2))
+            job.answer(1, at_zero)
     again = trio["alder"].worker(plan, "j3", again=True)
     with closing({"alder": again}):
         again.announce()
-        np.testing.assert_array_equal(again.answer(2, np.full(2, 0.5), None, None), second)
+        np.testing.assert_array_equal(again.answer(2, at_half, None, None), second)
         with pytest.raises(Refused, match="had another input before"):
-            again.answer(2, np.zeros(2), None, None)
+            again.answer(2, at_zero, None, None)
 
 
 def test_noise_is_drawn_once_a_round(trio: Trio) -> None:

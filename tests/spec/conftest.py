@@ -50,6 +50,7 @@ def _federate(analysis: Analysis, sites: Sequence[Rows], min_patients: int = 1, 
     layout.check_sum_fits(100)
 
     def ask(_round: int, values: Floats) -> Sums:
+        assert values.dtype == np.float64, "as the wire carries it"
         analysis.check_input(values)
         total = np.zeros(layout.length, dtype=np.uint64)
         for rows in sites:

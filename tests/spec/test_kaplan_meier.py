@@ -273,7 +273,19 @@ def test_constants_that_are_not_the_schemas_are_refused(schema):
 
 def test_the_registry_knows_the_analyses_and_the_shapes_of_code():
     code = ("code-aggregate", "code-per-block", "code-per-patient")
-    assert analyses.names() == (*code, "cox", "diffprivlib", "histogram", "kaplan-meier", "mean")
+    built_in = (
+        "cox",
+        "crosstab",
+        "diffprivlib",
+        "glm",
+        "histogram",
+        "histogram-exact",
+        "kaplan-meier",
+        "mean",
+        "summary",
+        "summary-private",
+    )
+    assert analyses.names() == (*code, *built_in)
     with pytest.raises(NotFound) as missing:
         analyses.find("regression")
     assert "kaplan-meier" in missing.value.hint

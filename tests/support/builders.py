@@ -61,6 +61,10 @@ def plan(analysis: str = "kaplan-meier", options: dict[str, str] | None = None, 
         "cox": {"time": "days", "event": "died", "covariates": "age"},
         "histogram": {"column": "arm"},
         "mean": {"column": "age"},
+        "histogram-exact": {"column": "arm"},
+        "summary": {"columns": "age,died"},
+        "crosstab": {"rows": "arm", "columns": "died"},
+        "glm": {"formula": "died ~ age", "family": "binomial"},
     }
     made = make_plan(
         analysis,

@@ -287,6 +287,7 @@ def release_of(plan: Plan, result: Mapping[str, Any], request: str = "r1") -> Re
         rounds=1,
         quantisation_error=1e-9,
         engine=ENGINE,
+        cohort=plan.cohort,
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
-from support.builders import NOW, card
+from support.builders import NOW, SCHEMA, card
 from support.code import InMemory
 from support.sums import Away, ContributorSite, InProcessLine, Remembered, SumSite
 from synthema_core.analyses import from_plan
@@ -92,7 +92,7 @@ class WholeJob:
         analysis = from_plan(self.plan.analysis, self.plan.parameters)
         empty = {name: np.array([], dtype=object if name == "id" else np.float64) for name in ("id", *analysis.columns)}
         rows = InMemory(self.rows.get(site, empty))
-        engine = OfEngine(self.plan, analysis, rows, "id", KEY)
+        engine = OfEngine(self.plan, analysis, rows, SCHEMA, KEY)
         return ContributorSite(Contributor("j1", site, self.plan, analysis, engine, Remembered()), site, key_of(site))
 
     def _insider(self, site: str) -> SumSite:

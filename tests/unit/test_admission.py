@@ -16,6 +16,7 @@ from synthema_core import admission
 from synthema_core.admission import DatasetFacts, SiteFacts, admit
 from synthema_core.analyses import from_plan
 from synthema_core.code.shapes import SHAPES
+from synthema_core.cohort import Cohort
 from synthema_core.errors import Refused
 from synthema_core.identity import public_key
 from synthema_core.ledger import Budget
@@ -128,6 +129,9 @@ BROKEN: dict[str, list[Callable[[], tuple[Plan, SiteFacts]]]] = {
     "insiders": [lambda: (private(), site(policy=limits(insiders=2)))],
     "local": [lambda: (alone(), site()), lambda: (alone(), site(policy=limits(min_sites=5)))],
     "diffprivlib": [lambda: (replace(plan(), analysis="diffprivlib"), site())],
+    "cohort": [
+        lambda: (replace(code(), cohort=Cohort("age >= 60")), code_site()),
+    ],
     "schema": [lambda: (plan(), site(dataset=dataset(schema=EXACT_TIMES)))],
     "parameters": [
         lambda: (other_parameters(plan(), confidence=2.0), site()),

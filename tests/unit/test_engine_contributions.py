@@ -41,14 +41,22 @@ class Recorded:
         return {column: ROWS[column] for column in columns}
 
 
-def plan_of(analysis: str, schema: Schema = VISITS, policy: dict[str, Any] | None = None, **options: str) -> Plan:
+def plan_of(
+    analysis: str,
+    schema: Schema = VISITS,
+    policy: dict[str, Any] | None = None,
+    where: str = "",
+    derive: Sequence[str] = (),
+    **options: str,
+) -> Plan:
     cards = [card(site, schema=schema, policy=policy) for site in SITES]
     typed = {name.replace("_", "-"): value for name, value in options.items()}
-    return make_plan(analysis, typed, cards, requester="rosalind", purpose="To learn", now=NOW)
+    asked = {"requester": "rosalind", "purpose": "To learn", "now": NOW, "where": where, "derive": derive}
+    return make_plan(analysis, typed, cards, **asked)  # type: ignore[arg-type]
 
 
 def engine(plan: Plan, store: Recorded, key: bytes = b"a key") -> OfEngine:
-    return OfEngine(plan, from_plan(plan.analysis, plan.parameters), store, "id", key)
+    return OfEngine(plan, from_plan(plan.analysis, plan.parameters), store, SCHEMA, key)
 
 
 @pytest.mark.parametrize(
@@ -100,3 +108,25 @@ def test_a_rehearsal_knows_whose_its_rows_are(analysis: str, options: dict[str, 
     assert 0 < cut["count"] < 3 * 60  # type: ignore[index,call-overload,operator]
     if analysis == "mean":
         assert done.result["patients"]["count"] == 3 * 60  # type: ignore[index,call-overload]
+
+
+def test_a_cohort_is_chosen_before_anything_is_computed() -> None:
+    """Rows and whose they are: a patient with rows in and out is in with those that are in."""
+    store = Recorded()
+    plan = plan_of("histogram", column="arm", where="age >= 40 and days > 2")
+    assert engine(plan, store).values(NOTHING).tolist() == [0, 2]
+    assert store.read == [("id", "arm", "age", "days")]
+
+
+def test_an_analysis_can_name_a_derived_column() -> None:
+    plan = plan_of("histogram", column="old", derive=("old = age >= 40",))
+    assert engine(plan, Recorded()).values(NOTHING).tolist() == [1, 2]
+    mean = plan_of("mean", column="decades", derive=("decades = age / 10",))
+    count, total, _ = engine(mean, Recorded()).values(NOTHING)
+    assert (count, 5 + 5 * total / count) == (3, pytest.approx(4, abs=1e-4))
+
+
+def test_a_rehearsal_is_of_the_cohort() -> None:
+    done, _ = rehearse(plan_of("histogram", column="arm", where="arm == 'a'"), VISITS)
+    a, b = (cell["count"] for cell in done.result["cells"])  # type: ignore[index,call-overload,union-attr]
+    assert a > 2 * 60 and b == 0, "patients with a row in the cohort"

@@ -16,7 +16,7 @@ from synthema_core.card import Card
 from synthema_core.charging import mechanism_of
 from synthema_core.errors import InvalidInput, InvalidPlan, NotFound, SynthemaError
 from synthema_core.plan import Mode, Plan, PrivacyTarget
-from synthema_core.planning import make_plan, select_cards
+from synthema_core.planning import form_of, make_plan, select_cards
 from synthema_core.rehearsal import rehearse
 from synthema_core.schemas import Schema
 
@@ -253,3 +253,15 @@ def test_a_question_that_cannot_be_asked_is_one_sentence(
     with pytest.raises(error) as told:
         make_plan(analysis, options, [card(site) for site in SITES], requester="rosalind", purpose="To learn", now=NOW)
     assert told.value.hint
+
+
+# Forms
+
+
+def test_an_exact_form_is_asked_for_by_name() -> None:
+    assert form_of("histogram", exact=False, costs=True).name == "histogram"
+    assert form_of("kaplan-meier", exact=True, costs=False).name == "kaplan-meier"
+    with pytest.raises(InvalidInput, match="'mean' has no exact form"):
+        form_of("mean", exact=True, costs=False)
+    with pytest.raises(InvalidInput, match="An exact answer has no epsilon"):
+        form_of("histogram", exact=True, costs=True)

@@ -9,6 +9,7 @@ from synthema_core import moments
 from synthema_core.admission import DatasetFacts, admit
 from synthema_core.analyses.base import Analysis
 from synthema_core.charging import charge_of
+from synthema_core.cohort import Cohort
 from synthema_core.commitment import output_commitment
 from synthema_core.errors import NotFound, Refused
 from synthema_core.journal import Draft
@@ -20,12 +21,11 @@ from synthema_core.request_record import RequestRecord, record_event, request_re
 from synthema_datasite.service.allowance import reserve
 from synthema_datasite.service.approvals import check_clearances, check_reviews, left_out
 from synthema_datasite.service.costs import spent_on
+from synthema_datasite.service.earlier_cohorts import earlier_cohorts
 from synthema_datasite.service.earlier_outputs import EarlierOutput, earlier_outputs
-from synthema_datasite.service.records import DatasetRecord, dataset_records
+from synthema_datasite.service.records import JOBS, NOT_BEGUN, DatasetRecord, dataset_records
 from synthema_datasite.service.site import Site
 from synthema_datasite.store.paths import output_path
-
-JOBS = "job/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,8 @@ class Claim:
         For the checks of what code puts out: the site's limit, and what went out before.
     spent
         Epsilon of all Charges to these patients, this Job's included; None for exact sums.
+    earlier_cohorts
+        Those of earlier exact answers, for an exact built-in analysis.
     """
 
     job: str
@@ -62,6 +64,7 @@ class Claim:
     numbers_per_patient: float = 0.0
     earlier: tuple[EarlierOutput, ...] = ()
     spent: float | None = None
+    earlier_cohorts: tuple[Cohort, ...] = ()
 
 
 def staged_file(site: Site, record: RequestRecord) -> StagedFile:
@@ -106,8 +109,9 @@ class Claims:
             spent = self._charge(journal, record, analysis, job, dataset.facts)
             self._record(journal, record, job, Verb.START)
             earlier = earlier_outputs(self._site, journal, record)
+            cohorts = earlier_cohorts(self._site, journal, record)
         limit = self._site.state.policy().for_dataset(dataset.facts.name).max_numbers_per_patient
-        return Claim(job, request, record.plan, dataset, left_out(record), None, limit, earlier, spent)
+        return Claim(job, request, record.plan, dataset, left_out(record), None, limit, earlier, spent, cohorts)
 
     def claim_sum(self, job: str, request: str, plan_digest: str) -> Claim:
         """Turn a release decision into a part in the sum, once. What is summed are the numbers that were looked at.
@@ -128,6 +132,14 @@ class Claims:
             self._record(journal, record, job, Verb.SUM)
             spent = spent_on(self._site, journal, record.plan)
         return Claim(job, request, record.plan, dataset, left_out(record), staged, spent=spent)
+
+    def withdraw(self, job: str) -> None:
+        """Record that a claimed Job was not begun: its worker refused it, and nothing about the patients has left.
+
+        What was charged stays charged.
+        """
+        with self._site.journal.writing() as journal:
+            journal.append(Draft(JOBS + job, NOT_BEGUN, self._site.name, self._site.now(), {}))
 
     @staticmethod
     def _check_new(journal: JournalReader, job: str) -> None:

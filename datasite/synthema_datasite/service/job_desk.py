@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from synthema_core.canonical import Json
@@ -140,12 +141,19 @@ class ClaimedJobs:
         if self._site.state.job_folder(job).exists():
             self._worker(job)
         else:
-            self._begin(job, lambda: self._claim(job, message.text("request"), message.text("plan_digest")))
+            claim = partial(self._claim, job, message.text("request"), message.text("plan_digest"))
+            self._begin(job, claim, anew=True)
         announcement, spent = self._announced[job]
         return JobMessage(Kind.ANNOUNCED, {"job": job, "announcement": announcement.to_dict(), "spent": spent})
 
-    def _begin(self, job: str, claim: Callable[[], Claim]) -> None:
-        """Start the worker of a Job and sign its keys."""
+    def _begin(self, job: str, claim: Callable[[], Claim], *, anew: bool = False) -> None:
+        """Start the worker of a Job and sign its keys.
+
+        Parameters
+        ----------
+        anew
+            Whether this call claims it: if its worker refuses it then, nothing of it has ever left.
+        """
         self._check_in_step()
         with self._opening:
             if len(self._workers) >= _MOST_OPEN:
@@ -156,6 +164,8 @@ class ClaimedJobs:
             announcement = worker.announce()
         except BaseException:
             self._close(job)
+            if anew:
+                self._claims.withdraw(job)
             raise
         self._announced[job] = announcement.signed(self._site.state.identity()), claimed.spent
 

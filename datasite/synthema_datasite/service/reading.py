@@ -124,6 +124,7 @@ class _Reader:
             ("Asked by", plan.requester),
             ("Analysis", f"{code.question.title} ({plan.analysis})" if code else _title(plan)),
             ("Dataset here", self._dataset_here()),
+            *(("Patients", sentence) for sentence in self._cohort()),
             *(
                 (_label(name), _spell(value))
                 for name, value in plan.parameters.items()
@@ -168,12 +169,19 @@ class _Reader:
         title = f" ({dataset.schema.title})" if dataset and dataset.schema.title else ""
         return f"{participant.dataset}{title}, version {participant.version}"
 
+    def _cohort(self) -> Sequence[str]:
+        """Whom it is about, in words; as it was typed where this site's schema cannot say it."""
+        cohort, dataset = self._plan.cohort, self._facts.datasets.get(self._dataset_name())
+        if self._refusal is None and dataset is not None:
+            return cohort.sentences(dataset.schema)
+        return [] if cohort.is_everyone else [cohort.where, *(f"{one.name} = {one.text}" for one in cohort.derived)]
+
     def _columns(self, code: CodeReading | None) -> str:
         columns: Sequence[str] = code.question.columns_read if code else ()
         if not code:
             if self._analysis is None:
                 return "not known: this site's rules forbid the Plan"
-            columns = self._analysis.columns
+            columns = self._plan.cohort.reads(self._analysis.columns)
         dataset = self._facts.datasets.get(self._dataset_name())
         return "; ".join(_describe_column(dataset.schema if dataset else None, column) for column in columns)
 

@@ -33,6 +33,9 @@ from synthema_core.schemas import Schema
 
 STEWARDS, DATASETS, BUDGETS, IDENTITIES = "stewards", "dataset/", "budget/", "identities"
 RENEWALS = "renewal/"
+JOBS = "job/"
+NOT_BEGUN = "not-begun"
+"""In the stream of a claimed Job: its worker refused it, and nothing of it has left."""
 OPEN, CHARGE = "open", "charge"
 
 

@@ -7,9 +7,10 @@ from synthema_core.request import Status
 from synthema_core.request_record import request_record
 from synthema_core.staged import is_staged
 from synthema_datasite.service.approvals import left_out
-from synthema_datasite.service.claims import JOBS, Claim, staged_file
+from synthema_datasite.service.claims import Claim, staged_file
 from synthema_datasite.service.costs import spent_on
-from synthema_datasite.service.records import dataset_records
+from synthema_datasite.service.earlier_cohorts import earlier_cohorts
+from synthema_datasite.service.records import JOBS, dataset_records
 from synthema_datasite.service.site import Site
 
 
@@ -36,6 +37,7 @@ def resumed(site: Site, job: str) -> Claim:
         left_out(record),
         staged_file(site, record) if summed else None,
         spent=spent_on(site, site.journal, record.plan),
+        earlier_cohorts=earlier_cohorts(site, site.journal, record),
     )
 
 

@@ -15,6 +15,7 @@ from synthema_core.analyses.diffprivlib_model import DiffprivlibModel
 from synthema_core.code.outputs import Outputs
 from synthema_core.code.questions import Aggregate, CodeQuestion, PerBlock, PerPatient
 from synthema_core.code.references import selected
+from synthema_core.cohort import Cohort
 from synthema_core.commitment import block_key, bounding_key
 from synthema_core.disclosure import Earlier
 from synthema_core.errors import IntegrityFailure, InvalidPlan, NotFound, Unavailable
@@ -52,7 +53,8 @@ def _contribution(told: Mapping[str, Any], plan: Plan, analysis: Analysis) -> Co
     if isinstance(analysis, PerPatient | PerBlock):
         sandbox = _sandbox(told, analysis)
         return OfCode(analysis, _store(told), schema.patient_id, block_key(salt), sandbox)
-    return OfEngine(plan, analysis, _store(told), schema.patient_id, bounding_key(salt))
+    cohorts = [Cohort.from_dict(cohort) for cohort in told["earlier_cohorts"]]
+    return OfEngine(plan, analysis, _store(told), schema, bounding_key(salt), cohorts)
 
 
 def run_of(told: Mapping[str, Any]) -> CodeRun:

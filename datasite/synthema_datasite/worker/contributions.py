@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,12 +14,15 @@ import numpy as np
 from synthema_core.analyses.base import Analysis, Patients, Rows
 from synthema_core.code.combine import summed
 from synthema_core.code.questions import PerBlock, PerPatient
+from synthema_core.cohort import Cohort
 from synthema_core.errors import Refused, SynthemaError
-from synthema_core.plan import Mode, Plan
+from synthema_core.plan import Plan
 from synthema_core.ports import RowStore
 from synthema_core.sandbox.port import Limits, Sandbox
+from synthema_core.schemas import Schema
 from synthema_core.secure_sum.layout import Floats
 from synthema_core.staged import StagedQuestion
+from synthema_datasite.worker.cohorts import check_apart
 
 OpenSandbox = Callable[[], AbstractContextManager[Sandbox]]
 Clock = Callable[[], float]
@@ -43,28 +46,42 @@ class OfEngine:
 
     Parameters
     ----------
-    patient_id
-        The column that says who each row is about: read for private analyses, which bound what each patient adds.
+    schema
+        Of the Dataset. Its patient id is read for private analyses, which bound what each patient adds.
     key
         For choosing among a patient's rows.
+    earlier
+        The Cohorts of earlier exact answers about the Dataset.
 
     Raises
     ------
     Refused
-        On opening, for exact Plans: if fewer patients than the Plan's `min_patients` enter the computation.
-        Private Plans are not checked: whether a site has few patients is itself private.
+        On opening, for exact Plans: if fewer patients than the Plan's `min_patients` enter the computation, or
+        differ from those of an earlier answer. Private Plans are not checked: whether a site has few patients is
+        itself private.
     """
 
-    def __init__(self, plan: Plan, analysis: Analysis, store: RowStore, patient_id: str, key: bytes) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        analysis: Analysis,
+        store: RowStore,
+        schema: Schema,
+        key: bytes,
+        earlier: Sequence[Cohort] = (),
+    ) -> None:
         self._analysis = analysis
+        read = plan.cohort.reads(analysis.columns)
         if analysis.private:
-            rows = store.load((patient_id, *analysis.columns))
-            self._rows, self._patients = without(rows, patient_id), Patients(rows[patient_id], key)
-        else:  # whose schema has one row a patient
-            self._rows = store.load(analysis.columns)
-            self._patients = Patients.one_a_row(self._rows)
-        if plan.mode is Mode.EXACT and analysis.cohort_size(self._rows) < plan.output.min_patients:
+            found = store.load((schema.patient_id, *read))
+            self._rows, chosen = plan.cohort.apply(without(found, schema.patient_id), schema)
+            self._patients = Patients(found[schema.patient_id][chosen], key)
+            return
+        self._rows, chosen = plan.cohort.apply(store.load(read), schema)
+        self._patients = Patients.one_a_row(self._rows)  # an exact analysis refuses schemas with more rows a patient
+        if analysis.cohort_size(self._rows) < plan.output.min_patients:
             raise Refused("Too few patients here have all the columns asked for.", rule="min_patients")
+        check_apart(chosen, earlier, store, schema, plan.output.min_patients)
 
     def values(self, round_input: Floats) -> Floats:
         return self._analysis.contribution(self._rows, round_input, self._patients)

@@ -36,6 +36,7 @@ def specification(claim: Claim, site: str, rows: Path, salt: bytes, folder: Path
         "sandbox": sandbox,
         "numbers_per_patient": claim.numbers_per_patient,
         "earlier": [_earlier(output) for output in claim.earlier],
+        "earlier_cohorts": [cohort.to_dict() for cohort in claim.earlier_cohorts],
         "dataset": {
             "path": str(rows),
             "schema": record.facts.schema.to_dict(),

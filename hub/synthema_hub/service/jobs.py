@@ -252,6 +252,7 @@ class Jobs:
             engine=record.plan.engine,
             missing={site: str(why) for site, why in outcome["missing"].items()},
             cumulative={site: float(epsilon) for site, epsilon in outcome["cumulative"].items()},
+            cohort=record.plan.cohort,
         )
         self._requests.release(record.request.id, release.signed(self._key).to_dict())
 
