@@ -65,7 +65,7 @@ def test_table_1_is_that_of_the_pooled_rows(federation: Running) -> None:
 
 
 def test_table_1_with_noise_is_near_the_pooled_one(federation: Running) -> None:
-    asked = federation.ask("summary", "myeloid", {"columns": "futime,sex"}, epsilon=1.0, name="table-1-noisy")
+    asked = federation.ask("summary", "myeloid", {"columns": "futime,sex"}, epsilon=0.5, name="table-1-noisy")
     result = federation.released(asked)["result"]
     rows = federation.pooled("myeloid")
     days, sex = (variable["overall"] for variable in result["variables"])

@@ -43,7 +43,7 @@ def researcher(federation: Running) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("tutorial", ["01-first-study", "02-your-own-code"])
+@pytest.mark.parametrize("tutorial", ["01-first-study", "02-your-own-code", "03-a-paper"])
 @pytest.mark.usefixtures("stewards")
 def test_every_cell_of_the_tutorials_runs(tutorial: str, researcher: dict[str, str], tmp_path: Path) -> None:
     notebook = load_notebook_node(str(find_template(tutorial)))
