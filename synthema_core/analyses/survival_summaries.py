@@ -89,15 +89,19 @@ def pairs_of(arms: Sequence[FollowedArm]) -> list[Json]:
         (one.label, other.label, log_rank(np.array([one.deaths, other.deaths]), np.array([one.risk, other.risk])))
         for one, other in combinations(arms, 2)
     ]
-    known = sorted((float(str(test["p"])), place) for place, (_, _, test) in enumerate(tested) if test)
-    corrected, highest = dict[int, float](), 0.0
-    for rank, (p, place) in enumerate(known):
-        highest = max(highest, min(1.0, p * (len(known) - rank)))
-        corrected[place] = highest
+    corrected = iter(holm([float(str(test["p"])) for _, _, test in tested if test]))
     return [
-        {"arms": [one, other], "test": test, "p_holm": corrected.get(place)}
-        for place, (one, other, test) in enumerate(tested)
+        {"arms": [one, other], "test": test, "p_holm": next(corrected) if test else None} for one, other, test in tested
     ]
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Each corrected for how many there are (Holm 1979), in the order given."""
+    corrected, highest = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda place: p_values[place])):
+        highest = max(highest, min(1.0, p_values[place] * (len(p_values) - rank)))
+        corrected[place] = highest
+    return corrected
 
 
 def difference_at(one: FollowedArm, other: FollowedArm, time: float) -> dict[str, Json] | None:

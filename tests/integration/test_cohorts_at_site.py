@@ -103,6 +103,20 @@ def test_a_hub_cannot_have_an_answer_forgotten(here: TrialSite) -> None:
     assert asked(here, 2, where=f"age >= {aged(here, 2)}") == "cohort-difference"
 
 
+def test_nor_is_a_job_forgotten_that_cannot_go_on_after_a_restart(here: TrialSite) -> None:
+    """Its first answers have left."""
+    plan, claims = approved(here, 1), list[Claim]()
+    first, second = desk(here, claims), desk(here, claims)
+    first.answer(opened(1, plan))
+    first.close_all()
+    (rows,) = here.state.rows_folder.rglob("*.parquet")
+    away = rows.rename(rows.with_suffix(".away"))
+    refusal = second.answer(opened(1, plan))
+    assert refusal is not None and refusal.kind is Kind.REFUSED
+    away.rename(rows)
+    assert asked(here, 2, where=f"age >= {aged(here, 2)}") == "cohort-difference"
+
+
 def test_too_few_patients_of_a_cohort_are_no_exact_answer(here: TrialSite) -> None:
     assert asked(here, 1, where=f"age < {aged(here, 4)}") == "min_patients"
 

@@ -62,6 +62,12 @@ def test_two_by_two_has_every_test_and_effect(bmt, schema, fed):
     assert list(effects["risk_difference"].values()) == pytest.approx([d / (c + d) - b / (a + b), low, high], rel=1e-6)
 
 
+def test_a_cell_is_not_corrected_beyond_what_is_expected():
+    table = np.array([[10.0, 11], [10, 10]])
+    told = associations(table)["corrected"]
+    assert told["statistic"] == pytest.approx(stats.chi2_contingency(table, correction=True).statistic, abs=1e-12)  # type: ignore[index,call-overload]
+
+
 def test_larger_tables_have_fishers_test_by_chance_that_can_be_repeated():
     table = np.array([[3.0, 1, 2], [2, 5, 4], [0, 6, 3]])
     first, second = associations(table)["fisher"], associations(table)["fisher"]

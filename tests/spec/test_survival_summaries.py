@@ -12,6 +12,7 @@ from lifelines.utils import median_survival_times, restricted_mean_survival_time
 from scipy.stats import chi2
 
 from synthema_core.analyses.kaplan_meier import KaplanMeier
+from synthema_core.analyses.survival_summaries import holm
 from synthema_core.errors import InvalidInput, InvalidPlan
 
 STEP = 30
@@ -95,6 +96,11 @@ def test_every_two_arms_are_compared_with_holms_correction(result, bmt):
     ordered = sorted(range(3), key=lambda place: p[place])
     holm = np.maximum.accumulate([p[place] * (3 - rank) for rank, place in enumerate(ordered)]).clip(max=1)
     assert [result["pairs"][place]["p_holm"] for place in ordered] == pytest.approx(holm.tolist())
+
+
+def test_a_corrected_p_is_never_below_that_of_a_smaller_one():
+    assert holm([0.05, 0.04, 0.041]) == pytest.approx([0.12, 0.12, 0.12])
+    assert holm([0.01, 0.6, 0.5]) == pytest.approx([0.03, 1.0, 1.0])
 
 
 def test_two_arms_are_compared_at_times_and_by_their_restricted_means(bmt, schema, fed):
