@@ -93,7 +93,10 @@ def test_an_exact_job_goes_on_when_a_killed_site_comes_back(fragile: Running) ->
         assert one["coefficient"] == pytest.approx(other["coefficient"], abs=1e-9)
 
 
-@pytest.mark.parametrize("part", ["synthema_hub.federated.superlink", "synthema_hub.service.app"])
+@pytest.mark.parametrize(
+    "part",
+    ["synthema_hub.federated.superlink", pytest.param("synthema_hub.service.app", marks=pytest.mark.slow)],
+)
 def test_a_part_of_the_hub_killed_in_the_midst_of_a_job(fragile: Running, part: str) -> None:
     options = {"column": "flt3", "confidence": "0.8" if "service" in part else "0.85"}
     request = fragile.ask("histogram", "myeloid", options, epsilon=1.0, name=part.rpartition(".")[2])

@@ -30,14 +30,14 @@ def values(text: str, rows: Any = None) -> list[Any]:
 
 
 @given(node=conditions())
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_conditions_are_what_a_database_says(node: Node) -> None:
     expected = [None if value is None else float(value) for value in asked_of_duckdb(node, ROWS)]
     assert values(spell(node)) == expected
 
 
 @given(node=numbers())
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_numbers_are_what_a_database_says_and_lie_in_their_range(node: Node) -> None:
     try:
         expression = read(spell(node), SCHEMA)
@@ -61,7 +61,7 @@ def test_numbers_are_what_a_database_says_and_lie_in_their_range(node: Node) -> 
 
 
 @given(node=conditions() | numbers())
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_what_is_spelled_reads_back_to_the_same(node: Node) -> None:
     text = spell(node)
     again = read_tree(text)
