@@ -40,8 +40,9 @@ def _kaplan_meier(result: Mapping[str, Any]) -> list[str]:
 def _cox(result: Mapping[str, Any]) -> list[str]:
     lines = [f"  {'term':<34}{'hazard ratio':>13}   95 % interval        p"]
     for term in result["terms"]:
-        interval = f"{term['lower']:.3f} to {term['upper']:.3f}"
-        lines.append(f"  {term['label'][:33]:<34}{term['hazard_ratio']:>13.4f}   {interval:<18}{term['p']:>7.2g}")
+        interval = f"{_number(term['lower'])} to {_number(term['upper'])}"
+        ratio, p = _number(term["hazard_ratio"], ".4f"), _number(term["p"], ".2g")
+        lines.append(f"  {term['label'][:33]:<34}{ratio:>13}   {interval:<18}{p:>7}")
     return lines
 
 

@@ -246,3 +246,11 @@ def test_ticks_are_few_ascending_and_inside(low: float, span: float) -> None:
     assert len(marks) <= 8
     assert marks == sorted(marks)
     assert all(low - slack <= mark <= high + slack for mark in marks)
+
+
+def test_a_ratio_that_has_no_number_is_a_dash_in_a_terminal() -> None:
+    release = result("hazards").release.to_dict()
+    term: Any = release["result"]["terms"][0]  # type: ignore[index,call-overload]
+    term.update({"hazard_ratio": None, "lower": None, "upper": None})
+    line = describe_release(release).splitlines()[2]
+    assert "- to -" in line and "None" not in line
