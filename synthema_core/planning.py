@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from synthema_core import moments
 from synthema_core.analyses import find
-from synthema_core.analyses.base import Analysis
+from synthema_core.analyses.base import Analysis, other_form
 from synthema_core.analyses.diffprivlib_model import DIFFPRIVLIB
 from synthema_core.card import Card
 from synthema_core.charging import epsilon_for_standard_error, mechanism_of
@@ -129,11 +129,11 @@ def form_of(analysis: str, *, exact: bool, costs: bool) -> type[Analysis]:
     if exact and costs:
         raise InvalidInput("An exact answer has no epsilon.", "Leave --exact or the cost out.")
     if exact and kind.private:
-        other = getattr(kind, "exact_form", "")
+        other = other_form(kind)
         if not other:
             raise InvalidInput(f"'{analysis}' has no exact form.", "Leave --exact out.")
         return find(other)
-    other = getattr(kind, "private_form", "") if costs and not kind.private else ""
+    other = other_form(kind) if costs and not kind.private else ""
     return find(other) if other else kind
 
 

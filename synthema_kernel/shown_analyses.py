@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from synthema_core.analyses import find, names
-from synthema_core.analyses.base import Analysis
+from synthema_core.analyses.base import Analysis, other_form
 from synthema_core.analyses.descriptions import DESCRIPTIONS, Description
 from synthema_kernel.listing import listed
 from synthema_kernel.markup import Table
@@ -62,7 +62,7 @@ def _answers(name: str) -> str:
 
 def _forms(kind: type[Analysis]) -> str:
     if kind.private:
-        return "private, and exact with --exact" if getattr(kind, "exact_form", "") else "private: with noise"
+        return "private, and exact with --exact" if other_form(kind) else "private: with noise"
     if kind.name == "diffprivlib":
         return "released by stewards"
-    return "exact, and private with --epsilon" if getattr(kind, "private_form", "") else "exact, where sites allow it"
+    return "exact, and private with --epsilon" if other_form(kind) else "exact, where sites allow it"

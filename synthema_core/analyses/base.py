@@ -168,3 +168,11 @@ def numbers_of(analysis: Analysis) -> int:
     """
     own: int | None = getattr(analysis, "numbers", None)
     return analysis.layout.length * analysis.max_rounds if own is None else own
+
+
+def other_form(kind: type[Analysis]) -> str:
+    """The name of the private form of an exact analysis, or of the exact form of a private one; '' if it has none.
+
+    An analysis that has one names it in `private_form` or `exact_form`.
+    """
+    return str(getattr(kind, "exact_form" if kind.private else "private_form", ""))

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import chdtrc, ndtr, ndtri
 
+from synthema_core.analyses.group_tests import compare_counts
+from synthema_core.analyses.wilson import wilson
 from synthema_core.canonical import Json
 from synthema_core.secure_sum.layout import Floats
 
@@ -22,25 +24,10 @@ def associations(table: Floats) -> dict[str, Json]:
     if min(dense.shape, default=0) < 2:
         return {"chi_square": None, "corrected": None, "fisher": None, "trend": None}
     return {
-        "chi_square": chi_square(dense),
+        "chi_square": compare_counts(dense),
         "corrected": _corrected(dense) if dense.shape == (2, 2) else None,
         "fisher": _fisher(dense),
         "trend": _trend(dense),
-    }
-
-
-def chi_square(table: Floats) -> dict[str, Json]:
-    """Pearson's, without a correction, with Cramer's V, and the least expected count: below 5 the p is rough."""
-    total = float(table.sum())
-    expected = np.outer(table.sum(1), table.sum(0)) / total
-    statistic = float(((table - expected) ** 2 / expected).sum())
-    freedom = (table.shape[0] - 1) * (table.shape[1] - 1)
-    return {
-        "statistic": statistic,
-        "degrees": freedom,
-        "p": float(chdtrc(freedom, statistic)),
-        "cramers_v": math.sqrt(statistic / (total * (min(table.shape) - 1))),
-        "least_expected": float(expected.min()),
     }
 
 
@@ -141,14 +128,9 @@ class TwoByTwo:
         return {"value": value, "lower": value / reach, "upper": value * reach}
 
     def _difference(self, shares: Floats, sizes: Floats) -> dict[str, Json]:
-        lower, upper = self._wilson(shares, sizes)
+        sampling = (self._reach**2 / sizes).tolist()
+        lower, upper = zip(*map(wilson, shares.tolist(), sampling), strict=True)
         value = float(shares[1] - shares[0])
         down = math.hypot(shares[1] - lower[1], upper[0] - shares[0])
         up = math.hypot(upper[1] - shares[1], shares[0] - lower[0])
         return {"value": value, "lower": value - down, "upper": value + up}
-
-    def _wilson(self, shares: Floats, sizes: Floats) -> tuple[Floats, Floats]:
-        square = self._reach**2
-        centre = (shares + square / (2 * sizes)) / (1 + square / sizes)
-        half = self._reach * np.sqrt(shares * (1 - shares) / sizes + square / (4 * sizes**2)) / (1 + square / sizes)
-        return centre - half, centre + half

@@ -47,8 +47,21 @@ from synthema_core.secure_sum.layout import Block, Floats, Layout
 _MOST_TERMS = 50
 _MOST_ROUNDS = 12
 _GRADIENT_BITS, _INFORMATION_BITS, _LOGLIK_BITS = 38, 39, 33  # as many as the sum over 100 sites leaves room for
-_OPTIONS = tuple(
-    "time event covariates formula ties robust l2 strata entry ph baseline-step stratify step confidence".split()  # noqa: SIM905
+_OPTIONS = (
+    "time",
+    "event",
+    "covariates",
+    "formula",
+    "ties",
+    "robust",
+    "l2",
+    "strata",
+    "entry",
+    "ph",
+    "baseline-step",
+    "stratify",
+    "step",
+    "confidence",
 )
 
 

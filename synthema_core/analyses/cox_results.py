@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,9 +11,10 @@ from scipy.special import ndtr, ndtri
 
 from synthema_core.analyses.covariates import Term
 from synthema_core.analyses.cox_site import SANDWICH_UNIT
-from synthema_core.analyses.cox_stages import Course, Stage, penalised
-from synthema_core.analyses.model_tests import added_test, chi_squared, score_test, wald_test
+from synthema_core.analyses.cox_stages import Course, Stage
+from synthema_core.analyses.model_tests import added_test, chi_squared, finite_exp, score_test, wald_test
 from synthema_core.analyses.partial_likelihood import Likelihood
+from synthema_core.analyses.ridge import penalised
 from synthema_core.analyses.time_scales import TimeScale
 from synthema_core.canonical import Json
 from synthema_core.secure_sum.layout import Floats
@@ -132,18 +132,13 @@ def _term(term: Term, beta: float, error: float, model_error: float, confidence:
         "coefficient": beta,
         "standard_error": error,
         "model_standard_error": model_error,
-        "hazard_ratio": _exp(beta),
-        "lower": _exp(beta - reach),
-        "upper": _exp(beta + reach),
+        "hazard_ratio": finite_exp(beta),
+        "lower": finite_exp(beta - reach),
+        "upper": finite_exp(beta + reach),
         "z": z,
         "p": None if z is None else 2 * float(ndtr(-abs(z))),
         "per": term.per,
     }
-
-
-def _exp(value: float) -> float | None:
-    """None where JSON has no number for it: a coefficient per unit can be huge on a tiny range."""
-    return math.exp(value) if value < 700 else None
 
 
 def _concordance(blocks: Mapping[str, Floats]) -> dict[str, Json]:

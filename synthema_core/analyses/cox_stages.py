@@ -16,6 +16,7 @@ import numpy as np
 from synthema_core.analyses.base import Next, Sums
 from synthema_core.analyses.newton import LARGEST_PREDICTOR, Estimate, Search, improve
 from synthema_core.analyses.partial_likelihood import Likelihood, from_upper_triangle
+from synthema_core.analyses.ridge import penalised, ridge
 from synthema_core.design import Design
 from synthema_core.secure_sum.layout import Floats
 
@@ -97,8 +98,7 @@ class Course:
         """The Course with that Round's sums. Raises RoundFailed where there is no estimate."""
         blocks = sums.blocks
         if self.stages[0] is Stage.SPREAD:
-            spread = _covariance(blocks["gradient"], blocks["information"], self.patients)
-            penalty = _ridge(spread, question.design, question.l2 * self.patients)
+            penalty = ridge(blocks["gradient"], blocks["information"], self.patients, question.design, question.l2)
             return replace(self, stages=self.stages[1:], penalty=penalty)
         if self.stages[0] is Stage.FIT:
             here = Likelihood.from_triangle(float(blocks["loglik"][0]), blocks["gradient"], blocks["information"])
@@ -115,28 +115,3 @@ class Course:
     def matrix(self, stage: Stage) -> Floats:
         """(p, p): what that Round had in the places of the information."""
         return from_upper_triangle(self.gathered[stage]["information"], len(self.penalty))
-
-
-def penalised(here: Likelihood, beta: Floats, penalty: Floats) -> Likelihood:
-    """Less half of beta' penalty beta."""
-    return Likelihood(
-        here.loglik - float(beta @ penalty @ beta) / 2,
-        here.gradient - penalty @ beta,
-        here.information + penalty,
-    )
-
-
-def _covariance(total: Floats, triangle: Floats, patients: int) -> Floats:
-    """(p, p): the sample covariance of covariates with these sums and sums of products."""
-    products = from_upper_triangle(triangle, len(total))
-    covariance: Floats = (products - np.outer(total, total) / patients) / max(1, patients - 1)
-    return covariance
-
-
-def _ridge(covariance: Floats, design: Design, size: float) -> Floats:
-    """(p, p): size times the squares of the coefficients told, each times its column's standard deviation."""
-    to_told = design.to_original()
-    told = np.linalg.inv(to_told)
-    variance = np.clip(np.diag(told.T @ covariance @ told), 0, None)
-    ridge: Floats = size * to_told.T @ (variance[:, np.newaxis] * to_told)
-    return ridge

@@ -147,7 +147,7 @@ class Glm:
             _block("gradient", size, 2 * MOST_PATIENTS),
             _block("information", size * (size + 1) // 2, MOST_PATIENTS),
             _block("loglik", 1, MOST_PATIENTS * reach),
-            Block("counts", 4, MOST_PATIENTS),
+            Block("counts", 3, MOST_PATIENTS),
             _block("totals", 4, MOST_PATIENTS * constant),
         ]
         cells = len(self.design.cells)
@@ -253,12 +253,13 @@ class Glm:
         )
 
     def _counts(self, rows: Rows, observed: Observed) -> dict[str, Floats]:
+        """Never the patients of the sites that fit alone: less all patients, that is the size of the others."""
         patients = len(observed.values)
         fits = observed.can_fit if self.site_effects else patients > 0
         positive = np.count_nonzero(observed.values > 0) if self.response.family is not Family.GAUSSIAN else 0
         constant = self.response.constant(observed.values, observed.shares)
         return {
-            "counts": np.array([patients, positive, float(fits), patients if fits else 0]),
+            "counts": np.array([patients, positive, float(fits)]),
             "totals": np.append(observed.totals, constant),
             "cells": self.design.cells.counts(rows),
         }
@@ -269,12 +270,12 @@ class Glm:
             self._check_groups(sums)
         course = course.after(sums)
         if course.is_over:
-            return Done(described(self, course, sums.min_patients))
+            return Done(described(self, course))
         return course.asks
 
     def _check_groups(self, sums: Sums) -> None:
         fewest = max(1, sums.min_patients)
-        patients, events, _, contributing = sums.blocks["counts"]
+        patients, events, fitting = sums.blocks["counts"]
         if patients < fewest:
             raise RoundFailed("Too few patients have a value in every column.", "Use fewer covariates or more sites.")
         if self.response.family is not Family.GAUSSIAN and events < fewest:
@@ -287,9 +288,9 @@ class Glm:
                     f"Too few patients are in the group '{label}'.",
                     "Leave the covariate out, or ask the sites for one with larger groups.",
                 )
-        if contributing < fewest:
+        if self.site_effects and fitting < min(2, sums.sites):
             raise RoundFailed(
-                "Too few patients are at sites where the outcome varies.",
+                "The outcome varies within fewer than two sites: the sums would be those of one.",
                 "Choose another outcome, or a common intercept with --site-effects no.",
             )
 

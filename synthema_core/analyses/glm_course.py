@@ -21,6 +21,7 @@ from synthema_core.analyses.newton import (
     improve,
 )
 from synthema_core.analyses.partial_likelihood import Likelihood, from_upper_triangle
+from synthema_core.analyses.ridge import penalised, ridge
 from synthema_core.design import Design
 from synthema_core.errors import RoundFailed
 from synthema_core.secure_sum.layout import Floats
@@ -144,6 +145,7 @@ class Course:
     power: int = 0
     sandwich: Floats | None = None
     told: dict[str, Floats] = field(default_factory=dict)
+    sites: int = 0
 
     @classmethod
     def of(cls, question: Question, stages: Sequence[Stage]) -> Course:
@@ -175,10 +177,12 @@ class Course:
         """Raises RoundFailed where there is no estimate."""
         blocks = sums.blocks
         if not self.told:
-            return replace(self, told=dict(blocks)).after(sums)
+            return replace(self, told=dict(blocks), sites=sums.sites).after(sums)
         if self.stages[0] is Stage.SPREAD:
-            penalty = _penalty(self.question, blocks["gradient"], blocks["information"], self.told["counts"][0])
-            return replace(self, stages=self.stages[1:], penalty=penalty)
+            question, patients = self.question, float(self.told["counts"][0])
+            penalty = ridge(blocks["gradient"], blocks["information"], patients, question.design, question.l2)
+            first = question.size - question.terms
+            return replace(self, stages=self.stages[1:], penalty=np.pad(penalty, ((first, 0), (first, 0))))
         if self.stages[0] is Stage.FIT:
             information = from_upper_triangle(blocks["information"], self.question.size)
             return self._fitted(float(blocks["loglik"][0]), blocks["gradient"], information)
@@ -199,7 +203,7 @@ class Course:
             return self._at(_solved(here, penalty), here, raw, start)
         outcome = improve(
             self.search,
-            _penalised(here, self.search.beta, penalty),
+            penalised(here, self.search.beta, penalty),
             question.labels if question.searched == question.terms else ("Intercept", *question.labels),
             question.fit_rounds,
             question.wording,
@@ -234,7 +238,7 @@ class Course:
         assert maximum is not None, "the fit is over"
         expected = float(np.diag(maximum.information).max()) / self.question.unit**2
         if self.question.family is Family.GAUSSIAN:
-            residual = max(-2 * maximum.loglik / float(self.told["counts"][3]), 1e-30)
+            residual = max(-2 * maximum.loglik / float(self.told["counts"][0]), 1e-30)
             expected *= residual
         return max(-60, min(60, math.floor(math.log2(MOST_PATIENTS / expected)) - _ROOM))
 
@@ -242,27 +246,6 @@ class Course:
         if np.diag(products).max() >= MOST_PATIENTS * (1 - 1e-6):  # a site may have cut its sums
             return replace(self, power=max(-60, self.power - _ROOM))
         return replace(self, stages=self.stages[1:], sandwich=np.ldexp(products, -self.power) * self.question.unit**2)
-
-
-def _penalty(question: Question, total: Floats, products: Floats, patients: float) -> Floats:
-    """l2 times the patients times the variance of each column in original units."""
-    square = from_upper_triangle(products, question.size)
-    covariance = (square - np.outer(total, total) / patients) / max(1.0, patients - 1)
-    covariance = covariance[-question.terms :, -question.terms :]
-    way = question.design.to_original()
-    back = np.linalg.inv(way)
-    variance = np.clip(np.diag(back.T @ covariance @ back), 0, None)
-    penalty = np.zeros((question.size, question.size))
-    penalty[-question.terms :, -question.terms :] = question.l2 * patients * way.T @ np.diag(variance) @ way
-    return penalty
-
-
-def _penalised(here: Likelihood, theta: Floats, penalty: Floats) -> Likelihood:
-    return Likelihood(
-        here.loglik - float(theta @ penalty @ theta) / 2,
-        here.gradient - penalty @ theta,
-        here.information + penalty,
-    )
 
 
 def _solved(here: Likelihood, penalty: Floats) -> Estimate:

@@ -54,7 +54,7 @@ class Response:
     def __post_init__(self) -> None:
         self._check_outcome()
         if self.offset is not None:
-            self.offset.range  # noqa: B018  refuses what is no number
+            _ = self.offset.range  # refuses what is no number
         if self.offset_reach > _LARGEST_OFFSET:
             raise InvalidInput(
                 f"The offset '{self.offset_text}' differs by more than {2 * _LARGEST_OFFSET:g} between patients.",

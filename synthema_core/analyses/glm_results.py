@@ -12,7 +12,7 @@ from scipy.special import fdtrc, ndtr, ndtri, stdtr, stdtrit
 
 from synthema_core.analyses.glm_course import Course, Maximum
 from synthema_core.analyses.glm_response import Family
-from synthema_core.analyses.model_tests import chi_squared, wald_test
+from synthema_core.analyses.model_tests import chi_squared, finite_exp, wald_test
 from synthema_core.canonical import Json
 from synthema_core.errors import RoundFailed
 from synthema_core.secure_sum.layout import Floats
@@ -40,6 +40,7 @@ class _Fit:
     question: Glm
     maximum: Maximum
     told: dict[str, Floats]
+    sites: int
     coefficients: Floats
     covariance: Floats
     model_covariance: Floats
@@ -51,12 +52,21 @@ class _Fit:
 
     @property
     def patients(self) -> int:
-        """Of the sites whose intercept is finite."""
-        return round(float(self.told["counts"][3]))
+        return round(float(self.told["counts"][0]))
+
+    @property
+    def contributing(self) -> int:
+        """Sites, of which each has patients, with a finite intercept of their own."""
+        return round(float(self.told["counts"][2]))
+
+    @property
+    def all_contribute(self) -> bool:
+        always = self.family is Family.GAUSSIAN or not self.question.site_effects
+        return always or self.contributing == self.sites
 
     @property
     def intercepts(self) -> int:
-        return round(float(self.told["counts"][2])) if self.question.site_effects else 1
+        return self.contributing if self.question.site_effects else 1
 
     @property
     def parameters(self) -> float:
@@ -65,6 +75,7 @@ class _Fit:
 
     @property
     def residual_degrees(self) -> float:
+        """Of a model to which all patients contribute."""
         return self.patients - self.parameters
 
     @property
@@ -92,8 +103,8 @@ class _Fit:
         return -self.patients / 2 * (math.log(2 * math.pi * self.deviance / self.patients) + 1) + weights / 2
 
 
-def described(question: Glm, course: Course, fewest: int) -> dict[str, Json]:
-    """The released result; `fewest` patients at least stand behind each of its numbers."""
+def described(question: Glm, course: Course) -> dict[str, Json]:
+    """The released result."""
     fit = _fit_of(question, course)
     errors = np.sqrt(np.clip(np.diag(fit.covariance), 0, None))
     model_errors = np.sqrt(np.clip(np.diag(fit.model_covariance), 0, None))
@@ -115,10 +126,10 @@ def described(question: Glm, course: Course, fewest: int) -> dict[str, Json]:
         "l2": question.l2,
         "confidence": question.confidence,
         "statistic": "t" if fit.family is Family.GAUSSIAN else "z",
-        **_counts(fit, fewest),
+        **_counts(fit),
         "iterations": fit.maximum.iterations,
         "converged": True,
-        "residual_degrees": fit.residual_degrees,
+        "residual_degrees": fit.residual_degrees if fit.all_contribute else None,
         "deviance": fit.deviance,
         "null_deviance": fit.null_deviance,
         "log_likelihood": loglik,
@@ -160,7 +171,7 @@ def _fit_of(question: Glm, course: Course) -> _Fit:
     scale = 1.0
     if gaussian:
         intercepts = course.told["counts"][2] if question.site_effects else 0
-        left = float(course.told["counts"][3] - intercepts) - effective
+        left = float(course.told["counts"][0] - intercepts) - effective
         if left < 1:
             raise RoundFailed("There are fewer patients than coefficients.", "Use fewer terms or more sites.")
         scale = max(0.0, -2 * maximum.loglik) / left
@@ -177,6 +188,7 @@ def _fit_of(question: Glm, course: Course) -> _Fit:
         question,
         maximum,
         course.told,
+        course.sites,
         coefficients,
         back @ covariance @ back.T,
         back @ model @ back.T,
@@ -204,16 +216,13 @@ def _outcome(fit: _Fit) -> dict[str, Json]:
     }
 
 
-def _counts(fit: _Fit, fewest: int) -> dict[str, Json]:
-    """Patients, those with the event, and the sites and patients of whom the model is, as their outcome varies."""
-    patients, events, sites, _ = (round(float(count)) for count in fit.told["counts"])
-    aside = patients - fit.patients
+def _counts(fit: _Fit) -> dict[str, Json]:
+    """Patients, those with the event, and the sites of which the model is, as their outcome varies."""
     return {
-        "patients": patients,
-        "events": None if fit.family is Family.GAUSSIAN else events,
-        "patients_contributing": fit.patients if not 0 < aside < fewest else None,
-        "sites_contributing": sites,
-        "all_contribute": aside == 0,
+        "patients": fit.patients,
+        "events": None if fit.family is Family.GAUSSIAN else round(float(fit.told["counts"][1])),
+        "sites_contributing": fit.contributing,
+        "all_contribute": fit.all_contribute,
     }
 
 
@@ -280,7 +289,8 @@ def _numbers(fit: _Fit, coefficient: float, error: float, model_error: float) ->
     p = None
     if statistic is not None:
         p = 2 * float(stdtr(fit.residual_degrees, -abs(statistic)) if gaussian else ndtr(-abs(statistic)))
-    told = [value if gaussian else _exp(value) for value in (coefficient, coefficient - reach, coefficient + reach)]
+    ends = (coefficient, coefficient - reach, coefficient + reach)
+    told = [value if gaussian else finite_exp(value) for value in ends]
     return {
         "coefficient": coefficient,
         "standard_error": error,
@@ -293,11 +303,6 @@ def _numbers(fit: _Fit, coefficient: float, error: float, model_error: float) ->
     }
 
 
-def _exp(value: float) -> float | None:
-    """None where JSON has no number for it: a coefficient per unit can be huge on a tiny range."""
-    return math.exp(value) if value < 700 else None
-
-
 def _notes(fit: _Fit) -> list[str]:
     """What a reader of the numbers should know of how they were made."""
     question, notes = fit.question, []
@@ -305,10 +310,12 @@ def _notes(fit: _Fit) -> list[str]:
         notes.append(
             "Each site has an intercept of its own, which never left it: patients are compared within their site."
         )
-    patients = round(float(fit.told["counts"][0]))
-    if patients > fit.patients:
+    if not fit.all_contribute:
         what = "no patient, or every patient, has the outcome" if fit.family is Family.BINOMIAL else "the count is 0"
-        notes.append(f"Sites where {what} add nothing: their intercept would be infinite.")
+        notes.append(
+            f"Sites where {what} add nothing: their intercept would be infinite. How many patients they have is not "
+            "told, so there are no residual degrees of freedom."
+        )
     if any(len(term) > 1 for term in question.design.spelled):
         notes.append(
             "Beside a product of covariates, the effect of one is that where the others are 0 or at their reference."

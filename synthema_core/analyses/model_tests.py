@@ -1,7 +1,8 @@
-"""Tests of hypotheses about a model's coefficients, from its gradient and information matrices."""
+"""What is told of a model's coefficients: tests from its gradient and information matrices, and ratios."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -59,3 +60,8 @@ def _quadratic(vector: Floats, variance: Floats, least: float = 0.0) -> dict[str
         return None
     scaled = vector / scale
     return chi_squared(float(scaled @ np.linalg.solve(correlation, scaled)), len(vector))
+
+
+def finite_exp(value: float) -> float | None:
+    """None where JSON has no number for it: a coefficient per unit can be huge on a tiny range."""
+    return math.exp(value) if value < 700 else None

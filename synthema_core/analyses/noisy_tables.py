@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synthema_core.analyses.wilson import wilson
 from synthema_core.secure_sum.layout import Floats
 
 
@@ -56,16 +57,8 @@ class Consistent:
         own, pull = 1 - 1 / cells, 1 / cells - held * (1 - optional / cells)
         spread = own * (1 + optional * held**2) - 2 * optional * held / cells
         noise = quantile**2 * (self.variance * spread + self.size_variance * pull**2) / number**2
-        lower, upper = _wilson(share, quantile**2 / number, noise)
+        lower, upper = wilson(share, quantile**2 / number, noise)
         return held, min(lower, held), max(upper, held)
-
-
-def _wilson(share: float, sampling: float, noise: float) -> tuple[float, float]:
-    """The p for which (share - p)^2 <= sampling * p (1 - p) + noise, within [0, 1]."""
-    b = 2 * share + sampling
-    root = math.sqrt(max(0.0, b**2 - 4 * (1 + sampling) * (share**2 - noise)))
-    low, high = ((b + sign * root) / (2 * (1 + sampling)) for sign in (-1, 1))
-    return min(1.0, max(0.0, low)), max(0.0, min(1.0, high))
 
 
 def consistent(size: float, tables: Sequence[Floats], variance: float) -> Consistent:

@@ -14,36 +14,38 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
 from synthema_core.analyses.base import Done, Next, Patients, Rows, Sums
-from synthema_core.analyses.columns import Factor, check_one_row_each
+from synthema_core.analyses.columns import check_one_row_each
 from synthema_core.analyses.options import Options, check_confidence, read_back
 from synthema_core.analyses.summary_course import FRACTIONAL_BITS, MOST_PATIENTS, Known, Shape
 from synthema_core.analyses.summary_options import (
-    ALL,
-    check_quantiles,
     check_schema,
-    check_variables,
-    read_groups,
-    read_quantiles,
-    read_variables,
 )
+from synthema_core.analyses.summary_question import Characteristics, read_common, typed_common
 from synthema_core.analyses.summary_results import Told, Wanted
 from synthema_core.analyses.summary_schedule import schedule
-from synthema_core.analyses.summary_variables import Variable, check_required, variable_from_dict
+from synthema_core.analyses.summary_variables import USUAL_CELLS, check_required
 from synthema_core.canonical import Json
 from synthema_core.errors import InvalidPlan
 from synthema_core.schemas import Schema
 from synthema_core.secure_sum.layout import Block, Floats, Layout
 
 _TESTS = ("welch", "classical", "no")
-_OPTIONS = tuple("columns by by-levels quantiles quantiles-of resolution tests smd confidence".split())  # noqa: SIM905
+_OPTIONS = (
+    "columns",
+    "by",
+    "by-levels",
+    "quantiles",
+    "quantiles-of",
+    "resolution",
+    "tests",
+    "smd",
+    "confidence",
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(Characteristics):
     """The variables of a Table 1 by group.
 
     Parameters
@@ -59,9 +61,6 @@ class Summary:
         Whether there are standardised differences.
     """
 
-    variables: tuple[Variable, ...]
-    by: Factor | None
-    quantiles: tuple[float, ...]
     tests: str
     differences: bool
     confidence: float
@@ -75,9 +74,8 @@ class Summary:
     time_step: ClassVar[float | None] = None
 
     def __post_init__(self) -> None:
+        Characteristics.__post_init__(self)
         check_confidence(self.confidence)
-        check_variables(self.variables, self.by)
-        check_quantiles(self.quantiles)
         if self.tests not in _TESTS:
             raise InvalidPlan("There is no such test.", f"Use one of {', '.join(_TESTS)}.")
 
@@ -85,11 +83,8 @@ class Summary:
     def from_options(cls, options: Mapping[str, str], schema: Schema) -> Self:
         typed = Options(cls.name, options, _OPTIONS)
         check_one_row_each(schema, cls.name)
-        by = read_groups(typed, schema)
         return cls(
-            variables=read_variables(typed, schema, by),
-            by=by,
-            quantiles=read_quantiles(typed),
+            *typed_common(typed, schema, USUAL_CELLS),
             tests=typed.choice("tests", _TESTS, "welch"),
             differences=typed.choice("smd", ("yes", "no"), "yes") == "yes",
             confidence=typed.confidence(),
@@ -102,9 +97,7 @@ class Summary:
     @classmethod
     def _read(cls, data: Mapping[str, Any]) -> Self:
         return cls(
-            variables=tuple(variable_from_dict(part) for part in data["variables"]),
-            by=None if data["by"] is None else Factor.from_dict(data["by"]),
-            quantiles=tuple(float(share) for share in data["quantiles"]),
+            *read_common(data),
             tests=str(data["tests"]),
             differences=bool(data["smd"]),
             confidence=float(data["confidence"]),
@@ -112,9 +105,7 @@ class Summary:
 
     def parameters(self) -> dict[str, Json]:
         return {
-            "variables": [variable.to_dict() for variable in self.variables],
-            "by": self.by.to_dict() if self.by else None,
-            "quantiles": list[Json](self.quantiles),
+            **Characteristics.parameters(self),
             "tests": self.tests,
             "smd": self.differences,
             "confidence": self.confidence,
@@ -125,16 +116,8 @@ class Summary:
         check_schema(self.variables, self.by, schema)
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        return (*([self.by.column.name] if self.by else []), *(variable.column.name for variable in self.variables))
-
-    @property
-    def _groups(self) -> tuple[tuple[str, str], ...]:
-        return self.by.levels if self.by else ALL
-
-    @property
     def _shape(self) -> Shape:
-        groups, grouped = len(self._groups), self.by is not None
+        groups, grouped = len(self.groups), self.by is not None
         planned = schedule(self.variables, groups, grouped, len(self.quantiles))
         return Shape(self.variables, groups, grouped, self.quantiles, planned)
 
@@ -154,13 +137,6 @@ class Summary:
     def steps_per_unit(self, sites: int) -> None:
         """Exact: there is no noise."""
 
-    def cohort_size(self, rows: Rows) -> int:
-        return int(np.count_nonzero(self._group_of(rows) >= 0))
-
-    def _group_of(self, rows: Rows) -> NDArray[np.int64]:
-        """(n,): each patient's group; -1 for none."""
-        return self.by.indices(rows) if self.by else np.zeros(len(next(iter(rows.values()))), dtype=np.int64)
-
     def begin(self) -> Next:
         known = Known.nothing(self._shape)
         return Next(known.asked.values(), known)
@@ -171,7 +147,7 @@ class Summary:
     def contribution(self, rows: Rows, values: Floats, _: Patients | None = None, /) -> Floats:
         check_required(self.variables, rows)
         shape = self._shape
-        return shape.contribution(rows, self._group_of(rows), shape.read(values))
+        return shape.contribution(rows, self.group_of(rows), shape.read(values))
 
     def advance(self, memory: Any, sums: Sums) -> Next | Done:
         known = memory.after(sums.blocks["table"], sums.min_patients)
@@ -181,10 +157,10 @@ class Summary:
         return Next(known.asked.values(), known)
 
     def _result(self, known: Known, min_patients: int) -> dict[str, Json]:
-        told = Told(known, self._groups, Wanted(self.tests, self.differences, self.confidence), min_patients)
+        told = Told(known, self.groups, Wanted(self.tests, self.differences, self.confidence), min_patients)
         groups: list[Json] = [
             {"code": code, "label": label, "patients": int(known.sizes[index])}
-            for index, (code, label) in enumerate(self._groups)
+            for index, (code, label) in enumerate(self.groups)
             if index in told.shown
         ]
         return {
@@ -193,7 +169,7 @@ class Summary:
             "by": self.by.column.to_dict() if self.by else None,
             "groups": groups if self.by else [],
             "patients": int(known.sizes[told.shown].sum()),
-            "suppressed": [label for index, (_, label) in enumerate(self._groups) if index not in told.shown],
+            "suppressed": [label for index, (_, label) in enumerate(self.groups) if index not in told.shown],
             "without_group": told.outside if self.by else 0,
             "quantiles": list[Json](self.quantiles),
             "confidence": self.confidence,

@@ -31,25 +31,17 @@ from scipy.special import ndtri
 
 from synthema_core.analyses import cuts
 from synthema_core.analyses.base import Done, Next, Patients, Rows, Sums
-from synthema_core.analyses.columns import Factor
 from synthema_core.analyses.noisy_tree import Tree
 from synthema_core.analyses.options import Options, check_confidence, read_back
 from synthema_core.analyses.summary_noise import Noisy
 from synthema_core.analyses.summary_options import (
-    ALL,
-    check_quantiles,
     check_schema,
-    check_variables,
-    read_groups,
-    read_quantiles,
-    read_variables,
 )
+from synthema_core.analyses.summary_question import Characteristics, read_common, typed_common
 from synthema_core.analyses.summary_variables import (
     PRIVATE_CELLS,
     Category,
     Quantity,
-    Variable,
-    variable_from_dict,
 )
 from synthema_core.canonical import Json
 from synthema_core.errors import InvalidPlan, Refused
@@ -61,13 +53,13 @@ _MOST_PATIENTS = 10_000_000.0
 _BITS = 20
 _HALF = _BITS - 1
 _MOST_PRIVATE_CELLS = 1024
-_OPTIONS = tuple("columns by by-levels quantiles quantiles-of resolution confidence".split())  # noqa: SIM905
+_OPTIONS = ("columns", "by", "by-levels", "quantiles", "quantiles-of", "resolution", "confidence")
 
 _Group = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class PrivateSummary:
+class PrivateSummary(Characteristics):
     """The variables of a Table 1 by group, with noise. Parameters as for `Summary`.
 
     Parameters
@@ -76,9 +68,6 @@ class PrivateSummary:
         Whether the schema allows a patient more than the one row that is kept. Then those are counted who have more.
     """
 
-    variables: tuple[Variable, ...]
-    by: Factor | None
-    quantiles: tuple[float, ...]
     cuts: bool
     confidence: float
 
@@ -91,9 +80,8 @@ class PrivateSummary:
     time_step: ClassVar[float | None] = None
 
     def __post_init__(self) -> None:
+        Characteristics.__post_init__(self)
         check_confidence(self.confidence)
-        check_variables(self.variables, self.by)
-        check_quantiles(self.quantiles)
         if any(tree.cells > _MOST_PRIVATE_CELLS for tree in self._trees.values()):
             raise InvalidPlan(
                 f"With noise, a grid has at most {_MOST_PRIVATE_CELLS:,} steps.", "Use a larger --resolution."
@@ -102,11 +90,8 @@ class PrivateSummary:
     @classmethod
     def from_options(cls, options: Mapping[str, str], schema: Schema) -> Self:
         typed = Options(cls.name, options, _OPTIONS)
-        by = read_groups(typed, schema)
         return cls(
-            variables=read_variables(typed, schema, by, PRIVATE_CELLS),
-            by=by,
-            quantiles=read_quantiles(typed),
+            *typed_common(typed, schema, PRIVATE_CELLS),
             cuts=schema.rows_per_patient > 1,
             confidence=typed.confidence(),
         )
@@ -118,18 +103,14 @@ class PrivateSummary:
     @classmethod
     def _read(cls, data: Mapping[str, Any]) -> Self:
         return cls(
-            variables=tuple(variable_from_dict(part) for part in data["variables"]),
-            by=None if data["by"] is None else Factor.from_dict(data["by"]),
-            quantiles=tuple(float(share) for share in data["quantiles"]),
+            *read_common(data),
             cuts=bool(data["cuts_counted"]),
             confidence=float(data["confidence"]),
         )
 
     def parameters(self) -> dict[str, Json]:
         return {
-            "variables": [variable.to_dict() for variable in self.variables],
-            "by": self.by.to_dict() if self.by else None,
-            "quantiles": list[Json](self.quantiles),
+            **Characteristics.parameters(self),
             "cuts_counted": self.cuts,
             "confidence": self.confidence,
         }
@@ -140,37 +121,21 @@ class PrivateSummary:
             raise InvalidPlan("The Plan does not count whom something is cut of.", "Plan again.")
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        return (*([self.by.column.name] if self.by else []), *(variable.column.name for variable in self.variables))
-
-    @property
-    def _groups(self) -> tuple[tuple[str, str], ...]:
-        return self.by.levels if self.by else ALL
-
-    @property
-    def _quantities(self) -> tuple[Quantity, ...]:
-        return tuple(variable for variable in self.variables if isinstance(variable, Quantity))
-
-    @property
-    def _categories(self) -> tuple[Category, ...]:
-        return tuple(variable for variable in self.variables if isinstance(variable, Category))
-
-    @property
     def _trees(self) -> dict[int, Tree]:
         """Of the quantities, by their place among them, whose quantiles are asked for."""
-        sought = enumerate(self._quantities)
+        sought = enumerate(self.quantities)
         return {place: Tree(own.cells) for place, own in sought if own.sought and self.quantiles}
 
     @property
     def layout(self) -> Layout:
         """Of each part, group by group. A patient's weight is a power of two: how many ring steps its unit has."""
-        groups = len(self._groups)
+        groups = len(self.groups)
         lengths = {
             "sizes": (groups + 1, _BITS),
-            "levels": (groups * sum(_cells(own) for own in self._categories), _BITS),
-            "values": (groups * sum(not own.required for own in self._quantities), _HALF),
-            "sums": (groups * len(self._quantities), _BITS),
-            "spreads": (groups * len(self._quantities), _BITS),
+            "levels": (groups * sum(_cells(own) for own in self.categories), _BITS),
+            "values": (groups * sum(not own.required for own in self.quantities), _HALF),
+            "sums": (groups * len(self.quantities), _BITS),
+            "spreads": (groups * len(self.quantities), _BITS),
             "trees": (groups * sum(tree.nodes for tree in self._trees.values()), _HALF),
         }
         blocks = [Block(name, length, _MOST_PATIENTS, bits) for name, (length, bits) in lengths.items() if length]
@@ -187,19 +152,13 @@ class PrivateSummary:
     @property
     def sensitivity(self) -> float:
         """See the module: the root of the sum of all parts' squared lengths, in whole steps."""
-        whole = 1 + len(self._categories) + len(self._quantities)
-        halves = sum(not own.required for own in self._quantities) + sum(tree.levels for tree in self._trees.values())
+        whole = 1 + len(self.categories) + len(self.quantities)
+        halves = sum(not own.required for own in self.quantities) + sum(tree.levels for tree in self._trees.values())
         cut = 4**self._cut.fractional_bits if self._cut else 0
         return math.sqrt(whole * 4**_BITS + halves * 4**_HALF + cut)
 
     def steps_per_unit(self, sites: int) -> None:
         """Quotients of noisy sums: their noise depends on how many patients there are."""
-
-    def cohort_size(self, rows: Rows) -> int:
-        return int(np.count_nonzero(self._group_of(rows) >= 0))
-
-    def _group_of(self, rows: Rows) -> _Group:
-        return self.by.indices(rows) if self.by else np.zeros(len(next(iter(rows.values()))), dtype=np.int64)
 
     def begin(self) -> Next:
         return Next(np.zeros(0))
@@ -211,13 +170,13 @@ class PrivateSummary:
     def contribution(self, rows: Rows, values: Floats, patients: Patients, /) -> Floats:  # noqa: ARG002  no iterate
         """Each block in turn. At its bound a sum is clipped rather than refused: a refusal would tell of rows."""
         bounded = Bounding(1).apply({name: rows[name] for name in self.columns}, patients)
-        group = self._group_of(bounded.rows)
+        group = self.group_of(bounded.rows)
         parts: dict[str, list[Floats]] = {
-            "sizes": [np.bincount(group + 1, minlength=len(self._groups) + 1).astype(np.float64)],
-            "levels": [self._levels(category, bounded.rows, group) for category in self._categories],
+            "sizes": [np.bincount(group + 1, minlength=len(self.groups) + 1).astype(np.float64)],
+            "levels": [self._levels(category, bounded.rows, group) for category in self.categories],
             "cut": [np.array([float(bounded.cut.sum())])],
         }
-        for place, quantity in enumerate(self._quantities):
+        for place, quantity in enumerate(self.quantities):
             self._add(parts, quantity, self._trees.get(place), bounded.rows, group)
         added: Floats = np.concatenate([part for block in self.layout.blocks for part in parts[block.name]])
         return np.minimum(np.maximum(added, -_MOST_PATIENTS), _MOST_PATIENTS)
@@ -231,7 +190,7 @@ class PrivateSummary:
         return self._tally(group[inside] * cells + level[inside], cells)
 
     def _tally(self, places: _Group, cells: int) -> Floats:
-        return np.bincount(places, minlength=len(self._groups) * cells).astype(np.float64)
+        return np.bincount(places, minlength=len(self.groups) * cells).astype(np.float64)
 
     def _add(
         self, parts: dict[str, list[Floats]], quantity: Quantity, tree: Tree | None, rows: Rows, group: _Group
@@ -242,22 +201,22 @@ class PrivateSummary:
         own = group[known]
         steps = np.rint(np.ldexp(u[known], _BITS)).astype(np.int64)
         for name, weights in (("sums", steps), ("spreads", (4**_BITS - steps * steps) >> _BITS)):
-            totals = np.zeros(len(self._groups), dtype=np.int64)
+            totals = np.zeros(len(self.groups), dtype=np.int64)
             np.add.at(totals, own, weights)
             parts.setdefault(name, []).append(np.ldexp(totals.astype(np.float64), -_BITS))
         if not quantity.required:
             parts.setdefault("values", []).append(self._tally(own, 1))
         if tree:
             cells = quantity.on_grid(rows)[known]
-            counted = [tree.counts(cells[own == index]) for index in range(len(self._groups))]
+            counted = [tree.counts(cells[own == index]) for index in range(len(self.groups))]
             parts.setdefault("trees", []).append(np.concatenate(counted))
 
     def advance(self, memory: Any, sums: Sums) -> Done:  # noqa: ARG002  one Round needs no memory
         deviation = math.ldexp(math.sqrt(sums.noise_variance), -_BITS)
         noisy = Noisy(
-            groups=self._groups if self.by else (),
-            categories=self._categories,
-            quantities=self._quantities,
+            groups=self.groups if self.by else (),
+            categories=self.categories,
+            quantities=self.quantities,
             trees=self._trees,
             blocks=sums.blocks,
             deviation=deviation,

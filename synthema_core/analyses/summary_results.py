@@ -3,8 +3,9 @@
 Groups of fewer than `min_patients` are left out of every number, totals and tests included. Of a quantity with some,
 but fewer than `min_patients` missing values in a group, the number of values is told as "at least", here and in the
 column of all patients; means and standard deviations beside it are rounded, since the mean of whole numbers tells how
-many they are; and intervals and tests take the least number. Small cells of categories are hidden as `small_cells` does
-it; tests and differences take the levels of hidden cells together. So tests are made of what is told, and tell no more.
+many they are; and intervals and tests take the least number. Small cells of categories are hidden (see
+`disclosure.count_tables`); tests and differences take the levels of hidden cells together. So tests are made of what is
+told, and tell no more.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ from synthema_core.analyses.group_tests import (
     difference_of_counts,
     difference_of_means,
 )
-from synthema_core.analyses.small_cells import hidden_cells
 from synthema_core.analyses.summary_course import RESOLVED, Known
-from synthema_core.analyses.summary_variables import Category, Quantity
+from synthema_core.analyses.summary_variables import Category, Quantity, round_step
+from synthema_core.analyses.wilson import wilson
 from synthema_core.canonical import Json
 from synthema_core.disclosure.cells import Mask
+from synthema_core.disclosure.count_tables import hidden_in
 from synthema_core.secure_sum.layout import Floats
 
 _Groups = Sequence[tuple[str, str]]
@@ -136,7 +138,7 @@ class Told:
         few = [group for group in groups if 0 < self._missing(index, group) < self.min_patients]
         exact = sum(int(self.known.values[index, group]) for group in groups if group not in few)
         least = exact + sum(int(self.known.sizes[group]) - self.min_patients + 1 for group in few)
-        unit = _rounding(deviation or quantity.step)
+        unit = round_step((deviation or quantity.step) / _FINE)
         return _Cell(size, None, max(least, 0), _to(mean, unit), None if deviation is None else _to(deviation, unit))
 
     def _told(self, quantity: Quantity, index: int, cell: _Cell | None, stream: int) -> dict[str, Json]:
@@ -199,9 +201,10 @@ class Told:
     def _category(self, category: Category, index: int) -> dict[str, Json]:
         counts = self.known.table(index)[:, self.shown]
         levels = len(category.factor.levels)
-        unknown = hidden_cells(counts[:levels] if category.required else counts, self.min_patients)
-        hidden = np.vstack([unknown, np.zeros((levels + 1 - len(unknown), unknown.shape[1]), dtype=np.bool_)])
         several = counts.shape[1] > 1
+        found = hidden_in(counts[:levels] if category.required else counts, self.min_patients, sizes_told=True)
+        unknown = np.column_stack([found.cells, found.rows]) if several else found.cells
+        hidden = np.vstack([unknown, np.zeros((levels + 1 - len(unknown), unknown.shape[1]), dtype=np.bool_)])
         whole = np.column_stack([counts, counts.sum(1)]) if several else counts
         tested, merged = _told_levels(category, counts, hidden[:, : len(self.shown)])
         notes = ["Small numbers are not told, nor others that would tell them."] if hidden.any() else []
@@ -229,7 +232,7 @@ class Told:
         number = None if missing is None else int(counts[:levels].sum())
         told = [None if hidden[level] else int(counts[level]) for level in range(levels)]
         shares = [None if count is None or not number else count / number for count in told]
-        intervals = [_wilson(share, number or 0, self.wanted.confidence) for share in shares]
+        intervals = [_interval(share, number, self.wanted.confidence) for share in shares]
         return {
             "n": number,
             "missing": missing,
@@ -255,23 +258,10 @@ def _told_levels(category: Category, counts: Floats, hidden: Mask) -> tuple[Floa
     return np.vstack([rows[~partly], rows[partly].sum(0)]), labels
 
 
-def _wilson(share: float | None, number: int, confidence: float) -> tuple[float | None, float | None]:
-    """Wilson's (1927) interval."""
+def _interval(share: float | None, number: int | None, confidence: float) -> tuple[float | None, float | None]:
     if share is None or not number:
         return None, None
-    squared = float(ndtri(0.5 + confidence / 2)) ** 2 / number
-    middle = (share + squared / 2) / (1 + squared)
-    reach = math.sqrt(squared * (share * (1 - share) + squared / 4)) / (1 + squared)
-    return max(0.0, middle - reach), min(1.0, middle + reach)
-
-
-def _rounding(deviation: float) -> float:
-    """1, 2 or 5 times a power of ten, of at least a twentieth of it."""
-    rough = deviation / _FINE
-    power = math.floor(math.log10(rough))
-    return next(
-        float(f"{factor}e{power}") for factor in (1, 2, 5, 10) if float(f"{factor}e{power}") >= rough * (1 - 1e-9)
-    )
+    return wilson(share, float(ndtri(0.5 + confidence / 2)) ** 2 / number)
 
 
 def _to(value: float, unit: float) -> float:

@@ -145,14 +145,17 @@ Variable = Quantity | Category
 
 
 def usual_step(field: Field, cells: int) -> float:
-    """So small a part of the range, rounded up to 1, 2 or 5 times a power of ten; whole for integers."""
+    """So small a part of the range, rounded up; whole for integers."""
     assert field.minimum is not None and field.maximum is not None, "a number has a range"
-    rough = (field.maximum - field.minimum) / cells
-    power = math.floor(math.log10(rough))
-    step = next(
-        float(f"{factor}e{power}") for factor in (1, 2, 5, 10) if float(f"{factor}e{power}") >= rough * (1 - 1e-9)
-    )
+    step = round_step((field.maximum - field.minimum) / cells)
     return max(1.0, step) if field.kind is Kind.INTEGER else step
+
+
+def round_step(least: float) -> float:
+    """1, 2 or 5 times a power of ten: the smallest that is not below `least`."""
+    power = math.floor(math.log10(least))
+    steps = (float(f"{factor}e{power}") for factor in (1, 2, 5, 10))
+    return next(step for step in steps if step >= least * (1 - 1e-9))
 
 
 def variable_of(schema: Schema, name: str, steps: Mapping[str, float], cells: int = USUAL_CELLS) -> Variable:

@@ -57,15 +57,18 @@ def read_tree(text: str) -> Node:
         For what is no expression of the language; one sentence that quotes the part.
     """
     text = text.strip()
+    return _Reader(text).node(parsed(text), 0)
+
+
+def parsed(text: str) -> ast.expr:
+    """What Python's parser makes of a text of limited length and depth. Raises InvalidInput."""
     _check_size(text)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            parsed = ast.parse(text, mode="eval").body
+            return ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise _no_expression(text, error) from None
-    reader = _Reader(text)
-    return reader.node(parsed, 0)
 
 
 def _check_size(text: str) -> None:

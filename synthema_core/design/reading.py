@@ -6,6 +6,7 @@ import ast
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from synthema_core.cohort.reading import parsed
 from synthema_core.design.factors import Groups, Part, Plain, Powers, Spline
 from synthema_core.design.quantities import Quantity
 from synthema_core.design.splines import even_knots
@@ -15,15 +16,14 @@ from synthema_core.schemas import Schema
 _BASES = frozenset({"bs", "cr", "ns"})
 _BOUNDS = ("lower_bound", "upper_bound")
 _LARGEST_DF = 20
-_LONGEST = 1_000
 
 
 def read_factor(text: str, schema: Schema) -> Part:
     """Raises InvalidInput or NotFound for what is no factor."""
     text = text.strip()
-    call = _call(text)
-    name = call.func.id if call is not None and isinstance(call.func, ast.Name) else ""
-    if call is None or name not in _BASES | {"C", "I", "poly"}:
+    call = parsed(text)
+    name = call.func.id if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) else ""
+    if not isinstance(call, ast.Call) or name not in _BASES | {"C", "I", "poly"}:
         return _bare(Quantity.read(text, schema))
     if not call.args:
         raise InvalidInput(f"'{text}' names no column.", f"For example {name}(age).")
@@ -40,16 +40,6 @@ def read_factor(text: str, schema: Schema) -> Part:
 
 def _source(text: str, node: ast.expr) -> str:
     return ast.get_source_segment(text, node) or ""
-
-
-def _call(text: str) -> ast.Call | None:
-    try:
-        if len(text) > _LONGEST:
-            raise ValueError
-        tree = ast.parse(text, mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise InvalidInput(f"'{text}' cannot be read.", "See docs/reference/formulae.") from None
-    return tree if isinstance(tree, ast.Call) else None
 
 
 def _bare(quantity: Quantity) -> Part:

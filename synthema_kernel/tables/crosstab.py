@@ -55,7 +55,7 @@ def _plain(count: int | None) -> str:
 
 def _tests(tests: _Values) -> Table:
     plain, corrected, fisher, trend = (tests[name] for name in ("chi_square", "corrected", "fisher", "trend"))
-    rows = [("Chi-square", number(plain["statistic"], 2), str(plain["degrees"]), p_value(plain["p"]))]
+    rows = [("Chi-square", number(plain["statistic"], 2), f"{plain['degrees'][0]:.0f}", p_value(plain["p"]))]
     if corrected:
         rows.append(("with Yates' correction", number(corrected["statistic"], 2), "1", p_value(corrected["p"])))
     if fisher:
@@ -87,7 +87,7 @@ def notes(values: _Values) -> list[str]:
             "give such a number back. No test is given: its exact value could, too."
         )
     tests = values["tests"]
-    if tests and tests["chi_square"] and tests["chi_square"]["least_expected"] < 5:
+    if tests and tests["chi_square"] and tests["chi_square"]["smallest_expected"] < 5:
         said.append("The least expected count is below 5: Fisher's test is the one to read.")
     if values["left_out"] != 0:
         count = values["left_out"]

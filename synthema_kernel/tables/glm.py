@@ -100,8 +100,8 @@ def _fit(values: _Values) -> Iterator[tuple[str, str, str]]:
         yield "R²", number(values["r_squared"]), told
         yield "Residual sum of squares", number(values["deviance"]), without
     else:
-        yield "Deviance", number(values["deviance"]), without or f"{degrees:.6g} df"
-        yield "Residual degrees of freedom", f"{degrees:.6g}", ""
+        yield "Deviance", number(values["deviance"]), without
+        yield "Residual degrees of freedom", "–" if degrees is None else f"{degrees:.6g}", ""
     yield "Log-likelihood", number(values["log_likelihood"]), f"{values['parameters']:.4g} parameters"
     yield "AIC", number(values["aic"], 2), ""
     if test := values["overall"]:

@@ -157,7 +157,7 @@ def test_noise_that_is_not_told_is_noticed(said: float) -> None:
 def test_sampling_left_out_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Ratio, "variance", 0.0)
     monkeypatch.setattr(
-        "synthema_core.analyses.noisy_tables._wilson", lambda p, _, noise: (p - noise**0.5, p + noise**0.5)
+        "synthema_core.analyses.noisy_tables.wilson", lambda p, _, noise: (p - noise**0.5, p + noise**0.5)
     )
     found = covered(300, 10.0, runs=60)
     assert max(found["age mean group"], found["fit share group"]) < 0.85

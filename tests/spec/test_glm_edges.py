@@ -54,11 +54,41 @@ def test_a_site_without_any_outcome_adds_nothing_and_that_is_said(fed, family):
     rest = table[site != 2].reset_index(drop=True)
     pooled, terms = reference(question, rest, site[site != 2], fed.rows(rest), "age + arm")
     assert_equal(result, pooled, terms)
-    assert (result["patients"], result["patients_contributing"], result["sites_contributing"]) == (400, 300, 3)
+    assert (result["patients"], result["sites_contributing"], result["all_contribute"]) == (400, 3, False)
+    assert result["residual_degrees"] is None, "with it, all could compute how many patients the site has"
     assert result["aic"] == pytest.approx(pooled.aic, rel=1e-7)
     assert any("add nothing" in note for note in result["notes"])
-    few = fed.run(question, fed.split(table, site), min_patients=101 if family == "poisson" else 5)
-    assert few["patients_contributing"] == (None if family == "poisson" else 300)
+
+
+@pytest.mark.parametrize("family", ["binomial", "poisson"])
+def test_the_size_of_a_site_without_any_outcome_is_in_no_sum_by_itself(fed, family):
+    """Other sites' number tells it from all patients; so the hub sees it in what has all patients, and nowhere else."""
+    table, _ = trial(60, 1)
+    table[OUTCOMES[family]] = 0
+    question = Glm.from_options(typed(family, "age + arm", l2="0.1", robust=""), TRIAL)
+    for stage in Stage:
+        added = [_blocks(question, fed.rows(table.head(size)), stage) for size in (20, 60)]
+        fewer, more = ({name: values.tolist() for name, values in blocks.items()} for blocks in added)
+        spread = {"gradient", "information"} if stage is Stage.SPREAD else set()
+        assert {name for name in more if fewer[name] != more[name]} <= {"counts", "totals", "cells"} | spread
+        if stage is not Stage.SANDWICH:
+            assert (fewer["counts"], more["counts"]) == ([20, 0, 0], [60, 0, 0])
+
+
+def _blocks(question, rows, stage):
+    added = question.contribution(rows, np.array([float(stage), 0.0, 0.0, 0.0, 0.0]))
+    return question.layout.dequantise(question.layout.quantise(added))
+
+
+@pytest.mark.parametrize("family", ["binomial", "poisson"])
+def test_a_model_of_one_site_alone_is_refused(fed, family):
+    table, site = trial()
+    table.loc[site != 2, OUTCOMES[family]] = 0
+    sites = fed.split(table, site)
+    with pytest.raises(RoundFailed, match="varies within fewer than two sites"):
+        fed.run(Glm.from_options(typed(family, "age + arm"), TRIAL), sites)
+    common = typed(family, "age + arm", **{"site-effects": "no"})
+    assert fed.run(Glm.from_options(common, TRIAL), sites)["residual_degrees"] == 396
 
 
 def test_a_site_where_every_patient_has_the_outcome(fed):

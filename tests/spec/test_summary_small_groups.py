@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from support.summary_reference import LABS, asks, assert_quantity, gridded, invented, variable
-from synthema_core.analyses.small_cells import hidden_cells
+from synthema_core.disclosure.count_tables import hidden_in
 from synthema_core.errors import Refused, RoundFailed
 
 
@@ -131,7 +131,8 @@ def solutions(told, sizes, limit):
 def test_hidden_cells_stay_uncertain(counts):
     """Whoever knows all that is told can narrow no small cell to fewer than min_patients values."""
     cells = np.array(counts, dtype=float)
-    hidden = hidden_cells(cells, 5)
+    found = hidden_in(cells, 5, sizes_told=True)
+    hidden = np.column_stack([found.cells, found.rows])
     whole = np.column_stack([cells, cells.sum(1)])
     assert hidden[(whole > 0) & (whole < 5)].all()
     if hidden.all():
