@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from synthema_core.analyses.base import Done, Next, Patients, Rows, Sums
 from synthema_core.analyses.columns import Column, Factor, check_one_row_each, complete, numeric_field
-from synthema_core.analyses.covariates import Grouping, Number, Term, covariate_from_dict, covariate_of
 from synthema_core.analyses.options import Options, read_back
+from synthema_core.analyses.regression.covariates import Grouping, Number, Term, covariate_from_dict, covariate_of
 from synthema_core.canonical import Json
 from synthema_core.code.outputs import Output, Outputs
 from synthema_core.errors import InvalidInput, InvalidPlan, Refused, RoundFailed

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthema_core.analyses.base import Rows
-from synthema_core.analyses.covariates import Term
+from synthema_core.analyses.regression.covariates import Term
 from synthema_core.canonical import Json
 from synthema_core.design.cells import Cells
 from synthema_core.design.coding import coded_terms

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from synthema_core.analyses.base import Rows
 from synthema_core.analyses.columns import Column, Factor
-from synthema_core.analyses.covariates import Number, Term
+from synthema_core.analyses.regression.covariates import Number, Term
 from synthema_core.design import splines
 from synthema_core.design.quantities import Quantity
 from synthema_core.errors import InvalidInput

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from synthema_core.analyses.covariates import Term
+from synthema_core.analyses.regression.covariates import Term
 from synthema_core.design.coding import Coded
 from synthema_core.design.factors import Groups, Part, Spline
 from synthema_core.secure_sum.layout import Floats

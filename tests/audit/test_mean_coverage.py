@@ -17,8 +17,8 @@ from numpy.random import Generator
 
 from support.builders import NOW, SITES, card
 from synthema_core.analyses.base import Patients, Sums
-from synthema_core.analyses.mean import Mean
-from synthema_core.analyses.ratio import Ratio
+from synthema_core.analyses.descriptive.mean import Mean
+from synthema_core.analyses.descriptive.ratio import Ratio
 from synthema_core.charging import mechanism_of
 from synthema_core.planning import make_plan
 from synthema_core.schemas import Schema
@@ -122,5 +122,5 @@ def test_the_noise_of_the_count_left_out_is_noticed(monkeypatch: pytest.MonkeyPa
     def without_it(count: float, total: float, complement: float, _: float, *rest: float) -> Ratio:
         return Ratio(count, total, complement, 1e-9, *rest)
 
-    monkeypatch.setattr("synthema_core.analyses.mean.Ratio", without_it)
+    monkeypatch.setattr("synthema_core.analyses.descriptive.mean.Ratio", without_it)
     assert covered(POPULATIONS["at one end"], 300, 1.0) < 0.85

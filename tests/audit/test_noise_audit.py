@@ -25,7 +25,7 @@ from support.audits import ALARM, epsilon_shown
 from support.whole_jobs import WholeJob, plan_for
 from synthema_core.analyses import from_plan
 from synthema_core.analyses.base import Rows
-from synthema_core.analyses.mean import Mean
+from synthema_core.analyses.descriptive.mean import Mean
 from synthema_core.charging import mechanism_of
 from synthema_core.plan import Plan
 from synthema_core.privacy import bounding, noise

@@ -18,10 +18,10 @@ from numpy.random import Generator
 
 from support.builders import NOW, SITES, card
 from synthema_core.analyses.base import Patients, Rows, Sums
-from synthema_core.analyses.noisy_tables import Consistent
-from synthema_core.analyses.noisy_tree import Quantiles
-from synthema_core.analyses.ratio import Ratio
-from synthema_core.analyses.summary_private import PrivateSummary
+from synthema_core.analyses.descriptive.noisy_tables import Consistent
+from synthema_core.analyses.descriptive.noisy_tree import Quantiles
+from synthema_core.analyses.descriptive.ratio import Ratio
+from synthema_core.analyses.descriptive.summary_private import PrivateSummary
 from synthema_core.charging import mechanism_of
 from synthema_core.planning import make_plan
 from synthema_core.schemas import Schema
@@ -157,7 +157,7 @@ def test_noise_that_is_not_told_is_noticed(said: float) -> None:
 def test_sampling_left_out_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Ratio, "variance", 0.0)
     monkeypatch.setattr(
-        "synthema_core.analyses.noisy_tables.wilson", lambda p, _, noise: (p - noise**0.5, p + noise**0.5)
+        "synthema_core.analyses.descriptive.noisy_tables.wilson", lambda p, _, noise: (p - noise**0.5, p + noise**0.5)
     )
     found = covered(300, 10.0, runs=60)
     assert max(found["age mean group"], found["fit share group"]) < 0.85
@@ -167,7 +167,7 @@ def test_the_noise_of_a_tree_left_out_is_noticed(monkeypatch: pytest.MonkeyPatch
     def without_it(tree: Any, nodes: Any, _: float, quantile: float) -> Quantiles:
         return Quantiles(tree, nodes, 1e-9, quantile)
 
-    monkeypatch.setattr("synthema_core.analyses.summary_noise.Quantiles", without_it)
+    monkeypatch.setattr("synthema_core.analyses.descriptive.summary_noise.Quantiles", without_it)
     assert covered(1500, 1.0, runs=60)["quantile group"] < 0.85
 
 

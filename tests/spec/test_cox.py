@@ -15,12 +15,12 @@ from statsmodels.duration.hazard_regression import PHReg
 
 from synthema_core import analyses
 from synthema_core.analyses.columns import MOST_PATIENTS
-from synthema_core.analyses.cox import Cox
-from synthema_core.analyses.cox_site import SANDWICH_UNIT
-from synthema_core.analyses.cox_stages import Stage
-from synthema_core.analyses.partial_likelihood import Ties, partial_likelihood
-from synthema_core.analyses.risk_sets import RiskSets
-from synthema_core.analyses.time_scales import TimeScale
+from synthema_core.analyses.regression.cox import Cox
+from synthema_core.analyses.regression.cox_site import SANDWICH_UNIT
+from synthema_core.analyses.regression.cox_stages import Stage
+from synthema_core.analyses.regression.partial_likelihood import Ties, partial_likelihood
+from synthema_core.analyses.regression.risk_sets import RiskSets
+from synthema_core.analyses.regression.time_scales import TimeScale
 from synthema_core.canonical import canonical
 from synthema_core.errors import InvalidInput, InvalidPlan, NotFound, Refused, RoundFailed
 from synthema_core.secure_sum.layout import Layout

@@ -14,10 +14,10 @@ from lifelines.utils.concordance import _concordance_summary_statistics
 from statsmodels.duration.hazard_regression import PHReg
 
 from support.cox_reference import Pooled
-from synthema_core.analyses.concordance import concordant_pairs
-from synthema_core.analyses.cox import Cox
-from synthema_core.analyses.partial_likelihood import Ties, score_residuals
-from synthema_core.analyses.risk_sets import RiskSets
+from synthema_core.analyses.regression.concordance import concordant_pairs
+from synthema_core.analyses.regression.cox import Cox
+from synthema_core.analyses.regression.partial_likelihood import Ties, score_residuals
+from synthema_core.analyses.regression.risk_sets import RiskSets
 from synthema_core.errors import RoundFailed
 from synthema_core.schemas import Field, Kind, Schema
 

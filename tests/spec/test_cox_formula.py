@@ -9,7 +9,7 @@ from lifelines import CoxPHFitter
 
 from support.cox_reference import Pooled
 from synthema_core import analyses
-from synthema_core.analyses.cox import Cox
+from synthema_core.analyses.regression.cox import Cox
 from synthema_core.errors import RoundFailed
 
 TYPED = {"time": "t2", "event": "d3"}

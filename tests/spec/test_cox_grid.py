@@ -12,8 +12,8 @@ from statsmodels.duration.hazard_regression import PHReg
 from support.cox_reference import Pooled
 from synthema_core import analyses
 from synthema_core.analyses.columns import MOST_PATIENTS
-from synthema_core.analyses.cox import Cox
-from synthema_core.analyses.cox_stages import Stage
+from synthema_core.analyses.regression.cox import Cox
+from synthema_core.analyses.regression.cox_stages import Stage
 from synthema_core.errors import InvalidInput, InvalidPlan, Refused, RoundFailed
 
 NAMES = ["z1", "z2", "z8", "z10"]

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from synthema_core.analyses.cox import Cox
+from synthema_core.analyses.regression.cox import Cox
 from synthema_kernel.figures import forest
 from synthema_kernel.tables import cox
 

@@ -14,8 +14,8 @@ from statsmodels.stats.contingency_tables import Table, Table2x2
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 from synthema_core import analyses
-from synthema_core.analyses.contingency import TwoByTwo, associations
-from synthema_core.analyses.crosstab import Crosstab
+from synthema_core.analyses.descriptive.contingency import TwoByTwo, associations
+from synthema_core.analyses.descriptive.crosstab import Crosstab
 from synthema_core.disclosure.count_tables import hidden_in
 from synthema_core.errors import InvalidInput, InvalidPlan, Refused, RoundFailed
 

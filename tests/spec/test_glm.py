@@ -22,7 +22,7 @@ from support.glm_reference import (
     typed,
 )
 from synthema_core import analyses
-from synthema_core.analyses.glm import Glm
+from synthema_core.analyses.regression.glm import Glm
 from synthema_core.schemas import Field, Kind
 
 

@@ -25,8 +25,8 @@ from support.glm_reference import (
 )
 from synthema_core import analyses
 from synthema_core.analyses.columns import MOST_PATIENTS
-from synthema_core.analyses.glm import Glm
-from synthema_core.analyses.glm_course import Stage
+from synthema_core.analyses.regression.glm import Glm
+from synthema_core.analyses.regression.glm_course import Stage
 from synthema_core.canonical import canonical
 from synthema_core.errors import InvalidInput, InvalidPlan, NotFound, Refused, RoundFailed
 from synthema_core.secure_sum.layout import Layout

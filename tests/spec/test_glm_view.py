@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from synthema_core.analyses.glm import Glm
+from synthema_core.analyses.regression.glm import Glm
 from synthema_kernel.figures import glm as figure
 from synthema_kernel.tables import glm as tables
 

@@ -13,7 +13,7 @@ from scipy.stats import norm
 
 from synthema_core import analyses
 from synthema_core.analyses.base import Patients, Rows, Sums
-from synthema_core.analyses.histogram import Histogram
+from synthema_core.analyses.descriptive.histogram import Histogram
 from synthema_core.canonical import canonical
 from synthema_core.errors import InvalidInput, InvalidPlan, NotFound, Refused
 from synthema_core.privacy.bounding import Bounding
@@ -117,7 +117,7 @@ def test_unknown_and_missing_codes_count_nowhere(schema, codes, extra):
 
 
 def test_more_patients_than_the_bound_are_clipped_not_refused(schema, monkeypatch):
-    monkeypatch.setattr("synthema_core.analyses.histogram._MOST_PATIENTS", 100.0)
+    monkeypatch.setattr("synthema_core.analyses.descriptive.histogram._MOST_PATIENTS", 100.0)
     question = Histogram.from_options({}, schema)
     contribution = alone(question, {"t2": np.ones(101)})
     assert question.layout.quantise(contribution).tolist() == [100 * A_PATIENT]

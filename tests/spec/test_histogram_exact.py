@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from synthema_core import analyses
-from synthema_core.analyses.histogram import Histogram
-from synthema_core.analyses.histogram_exact import ExactHistogram
+from synthema_core.analyses.descriptive.histogram import Histogram
+from synthema_core.analyses.descriptive.histogram_exact import ExactHistogram
 from synthema_core.errors import InvalidInput, RoundFailed
 from synthema_core.planning import form_of
 from synthema_core.schemas import Schema

@@ -13,7 +13,7 @@ from lifelines import KaplanMeierFitter
 from lifelines.statistics import multivariate_logrank_test
 
 from synthema_core import analyses
-from synthema_core.analyses.kaplan_meier import KaplanMeier
+from synthema_core.analyses.survival.kaplan_meier import KaplanMeier
 from synthema_core.canonical import canonical
 from synthema_core.errors import InvalidInput, InvalidPlan, NotFound, Refused
 from synthema_core.schemas import Field, Kind, Schema

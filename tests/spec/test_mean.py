@@ -12,7 +12,7 @@ from scipy.stats import t
 
 from synthema_core import analyses
 from synthema_core.analyses.base import Patients, Sums
-from synthema_core.analyses.mean import Mean
+from synthema_core.analyses.descriptive.mean import Mean
 from synthema_core.canonical import canonical
 from synthema_core.errors import InvalidInput, InvalidPlan, NotFound, Refused
 from synthema_core.schemas import Field, Kind, Schema

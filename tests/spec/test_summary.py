@@ -14,10 +14,10 @@ from scipy import stats
 from statsmodels.stats.oneway import anova_oneway
 
 from support.summary_reference import LABS, asks, assert_category, assert_quantity, invented, variable
-from synthema_core.analyses.bisection import Search, rank, steps_needed
-from synthema_core.analyses.group_tests import difference_of_counts
-from synthema_core.analyses.summary import Summary
-from synthema_core.analyses.summary_course import FRACTIONAL_BITS
+from synthema_core.analyses.descriptive.bisection import Search, rank, steps_needed
+from synthema_core.analyses.descriptive.group_tests import difference_of_counts
+from synthema_core.analyses.descriptive.summary import Summary
+from synthema_core.analyses.descriptive.summary_course import FRACTIONAL_BITS
 from synthema_core.errors import InvalidInput, InvalidPlan, NotFound, Refused, RoundFailed
 
 ALL_BMT = "t2,d3,z1,z2,z3,z8,z10"

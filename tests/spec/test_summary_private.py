@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from synthema_core import analyses
 from synthema_core.analyses.base import Patients, Sums
-from synthema_core.analyses.noisy_tables import consistent, plausible
-from synthema_core.analyses.noisy_tree import Quantiles, Tree
-from synthema_core.analyses.summary_private import PrivateSummary
+from synthema_core.analyses.descriptive.noisy_tables import consistent, plausible
+from synthema_core.analyses.descriptive.noisy_tree import Quantiles, Tree
+from synthema_core.analyses.descriptive.summary_private import PrivateSummary
 from synthema_core.canonical import canonical
 from synthema_core.errors import InvalidInput, InvalidPlan, NotFound, Refused
 from synthema_core.schemas import Field, Kind, Schema

@@ -11,8 +11,8 @@ from lifelines.statistics import pairwise_logrank_test, survival_difference_at_f
 from lifelines.utils import median_survival_times, restricted_mean_survival_time
 from scipy.stats import chi2
 
-from synthema_core.analyses.kaplan_meier import KaplanMeier
-from synthema_core.analyses.survival_summaries import holm
+from synthema_core.analyses.survival.kaplan_meier import KaplanMeier
+from synthema_core.analyses.survival.survival_summaries import holm
 from synthema_core.errors import InvalidInput, InvalidPlan
 
 STEP = 30

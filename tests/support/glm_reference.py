@@ -8,7 +8,7 @@ import pytest
 import statsmodels.api as sm
 from formulaic import model_matrix
 
-from synthema_core.analyses.glm import Glm
+from synthema_core.analyses.regression.glm import Glm
 from synthema_core.schemas import Field, Kind, Schema
 
 FAMILIES = {"gaussian": sm.families.Gaussian(), "binomial": sm.families.Binomial(), "poisson": sm.families.Poisson()}

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from synthema_core import analyses
-from synthema_core.analyses.summary import Summary
+from synthema_core.analyses.descriptive.summary import Summary
 from synthema_core.schemas import Field, Kind, Schema
 
 CODES = tuple((code, f"Level {code}") for code in "abcd")

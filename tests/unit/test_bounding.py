@@ -17,8 +17,8 @@ from hypothesis.errors import NoSuchExample
 
 from synthema_core.analyses.base import Patients, Rows
 from synthema_core.analyses.columns import Column, Factor
-from synthema_core.analyses.histogram import Histogram
-from synthema_core.analyses.mean import Mean
+from synthema_core.analyses.descriptive.histogram import Histogram
+from synthema_core.analyses.descriptive.mean import Mean
 from synthema_core.errors import InvalidPlan
 from synthema_core.privacy.bounding import Bounding
 from synthema_core.secure_sum.layout import Floats

@@ -16,7 +16,7 @@ from scipy.optimize import brentq
 from scipy.special import logsumexp
 
 from support.builders import SCHEMA, plan
-from synthema_core.analyses.histogram import Histogram
+from synthema_core.analyses.descriptive.histogram import Histogram
 from synthema_core.charging import mechanism_of
 from synthema_core.errors import InvalidPlan
 from synthema_core.plan import PrivacyTarget

@@ -8,7 +8,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from synthema_core.analyses.risk_sets import RiskSets
+from synthema_core.analyses.regression.risk_sets import RiskSets
 from synthema_core.secure_sum.layout import Floats
 
 _SHORTEST = 1e-6

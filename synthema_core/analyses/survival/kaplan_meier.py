@@ -21,8 +21,8 @@ from synthema_core.analyses.columns import (
     time_field,
 )
 from synthema_core.analyses.options import Options, check_confidence, read_back
-from synthema_core.analyses.survival_summaries import FollowedArm, difference_at, pairs_of, restricted_means
-from synthema_core.analyses.survival_tables import at_risk, log_rank, median_time, survival_curve
+from synthema_core.analyses.survival.survival_summaries import FollowedArm, difference_at, pairs_of, restricted_means
+from synthema_core.analyses.survival.survival_tables import at_risk, log_rank, median_time, survival_curve
 from synthema_core.canonical import Json
 from synthema_core.errors import InvalidInput, InvalidPlan, Refused
 from synthema_core.schemas import Kind, Schema

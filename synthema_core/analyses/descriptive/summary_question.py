@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from synthema_core.analyses.base import Rows
 from synthema_core.analyses.columns import Factor
-from synthema_core.analyses.options import Options
-from synthema_core.analyses.summary_options import (
+from synthema_core.analyses.descriptive.summary_options import (
     ALL,
     check_quantiles,
     check_variables,
@@ -20,7 +19,8 @@ from synthema_core.analyses.summary_options import (
     read_quantiles,
     read_variables,
 )
-from synthema_core.analyses.summary_variables import Category, Quantity, Variable, variable_from_dict
+from synthema_core.analyses.descriptive.summary_variables import Category, Quantity, Variable, variable_from_dict
+from synthema_core.analyses.options import Options
 from synthema_core.canonical import Json
 from synthema_core.schemas import Schema
 

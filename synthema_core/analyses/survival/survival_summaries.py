@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 from scipy.special import chdtrc, ndtr, ndtri
 
-from synthema_core.analyses.survival_tables import SurvivalCurve, log_rank, median_time
+from synthema_core.analyses.survival.survival_tables import SurvivalCurve, log_rank, median_time
 from synthema_core.canonical import Json
 from synthema_core.secure_sum.layout import Floats
 

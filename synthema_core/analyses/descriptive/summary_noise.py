@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from synthema_core.analyses.noisy_tables import Consistent, consistent, plausible, together
-from synthema_core.analyses.noisy_tree import Quantiles, Tree
-from synthema_core.analyses.ratio import Ratio
-from synthema_core.analyses.summary_variables import Category, Quantity, Variable
+from synthema_core.analyses.descriptive.noisy_tables import Consistent, consistent, plausible, together
+from synthema_core.analyses.descriptive.noisy_tree import Quantiles, Tree
+from synthema_core.analyses.descriptive.ratio import Ratio
+from synthema_core.analyses.descriptive.summary_variables import Category, Quantity, Variable
 from synthema_core.canonical import Json
 from synthema_core.secure_sum.layout import Floats
 

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from synthema_core.analyses.baseline_hazard import BaselineGrid
-from synthema_core.analyses.concordance import concordant_pairs
-from synthema_core.analyses.partial_likelihood import (
+from synthema_core.analyses.regression.baseline_hazard import BaselineGrid
+from synthema_core.analyses.regression.concordance import concordant_pairs
+from synthema_core.analyses.regression.partial_likelihood import (
     Ties,
     partial_likelihood,
     predictor,
     score_residuals,
     upper_triangle,
 )
-from synthema_core.analyses.risk_sets import RiskSets
-from synthema_core.analyses.time_scales import TimeScale, scaled_times
+from synthema_core.analyses.regression.risk_sets import RiskSets
+from synthema_core.analyses.regression.time_scales import TimeScale, scaled_times
 from synthema_core.secure_sum.layout import Floats
 
 SANDWICH_UNIT = 2.0**18

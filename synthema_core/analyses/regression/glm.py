@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 from synthema_core.analyses.base import Done, Next, Patients, Rows, Sums
 from synthema_core.analyses.columns import MOST_PATIENTS, check_one_row_each
-from synthema_core.analyses.glm_course import LARGEST_LINEAR, Course, Question, Stage
-from synthema_core.analyses.glm_response import Family, Response
-from synthema_core.analyses.glm_results import described
-from synthema_core.analyses.glm_site import Observed
-from synthema_core.analyses.newton import LARGEST_PREDICTOR
 from synthema_core.analyses.options import Options, check_confidence, read_back
+from synthema_core.analyses.regression.glm_course import LARGEST_LINEAR, Course, Question, Stage
+from synthema_core.analyses.regression.glm_response import Family, Response
+from synthema_core.analyses.regression.glm_results import described
+from synthema_core.analyses.regression.glm_site import Observed
+from synthema_core.analyses.regression.newton import LARGEST_PREDICTOR
 from synthema_core.canonical import Json
 from synthema_core.design import Design, Quantity
 from synthema_core.design.formulae import split_formula

@@ -16,7 +16,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from synthema_core.analyses.risk_sets import RiskSets, gathered
+from synthema_core.analyses.regression.risk_sets import RiskSets, gathered
 from synthema_core.secure_sum.layout import Floats
 
 

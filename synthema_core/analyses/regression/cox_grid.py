@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from synthema_core.analyses.base import Next, Sums
 from synthema_core.analyses.columns import MOST_PATIENTS
-from synthema_core.analyses.cox_stages import Course, Fitted, Stage
-from synthema_core.analyses.newton import Search, improve
-from synthema_core.analyses.partial_likelihood import (
+from synthema_core.analyses.regression.cox_stages import Course, Fitted, Stage
+from synthema_core.analyses.regression.newton import Search, improve
+from synthema_core.analyses.regression.partial_likelihood import (
     Likelihood,
     RiskSums,
     Ties,
@@ -29,8 +29,8 @@ from synthema_core.analyses.partial_likelihood import (
     predictor,
     upper_triangle,
 )
-from synthema_core.analyses.time_grid import TimeGrid
-from synthema_core.analyses.time_scales import TimeScale
+from synthema_core.analyses.regression.time_scales import TimeScale
+from synthema_core.analyses.survival.time_grid import TimeGrid
 from synthema_core.errors import InvalidPlan, Refused, RoundFailed
 from synthema_core.secure_sum.layout import Block, Floats
 

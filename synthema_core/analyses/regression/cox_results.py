@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from synthema_core.analyses.covariates import Term
-from synthema_core.analyses.cox_site import SANDWICH_UNIT
-from synthema_core.analyses.cox_stages import Course, Stage
-from synthema_core.analyses.model_tests import added_test, chi_squared, finite_exp, score_test, wald_test
-from synthema_core.analyses.partial_likelihood import Likelihood
-from synthema_core.analyses.ridge import penalised
-from synthema_core.analyses.time_scales import TimeScale
+from synthema_core.analyses.regression.covariates import Term
+from synthema_core.analyses.regression.cox_site import SANDWICH_UNIT
+from synthema_core.analyses.regression.cox_stages import Course, Stage
+from synthema_core.analyses.regression.model_tests import added_test, chi_squared, finite_exp, score_test, wald_test
+from synthema_core.analyses.regression.partial_likelihood import Likelihood
+from synthema_core.analyses.regression.ridge import penalised
+from synthema_core.analyses.regression.time_scales import TimeScale
 from synthema_core.canonical import Json
 from synthema_core.secure_sum.layout import Floats
 
 if TYPE_CHECKING:
-    from synthema_core.analyses.cox import Cox
+    from synthema_core.analyses.regression.cox import Cox
 
 _SCALES = {
     TimeScale.IDENTITY: "time",

@@ -14,8 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from synthema_core.analyses.bisection import steps_needed
-from synthema_core.analyses.summary_variables import Category, Quantity, Variable
+from synthema_core.analyses.descriptive.bisection import steps_needed
+from synthema_core.analyses.descriptive.summary_variables import Category, Quantity, Variable
 from synthema_core.secure_sum.layout import Floats
 
 

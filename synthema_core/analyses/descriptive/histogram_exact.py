@@ -11,7 +11,7 @@ import numpy as np
 
 from synthema_core.analyses.base import Done, Next, Patients, Rows, Sums
 from synthema_core.analyses.columns import MOST_PATIENTS, check_one_row_each
-from synthema_core.analyses.histogram import Histogram
+from synthema_core.analyses.descriptive.histogram import Histogram
 from synthema_core.analyses.options import Options, read_back
 from synthema_core.canonical import Json
 from synthema_core.disclosure.count_tables import hidden_in

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from synthema_core.analyses.partial_likelihood import Likelihood, from_upper_triangle
+from synthema_core.analyses.regression.partial_likelihood import Likelihood, from_upper_triangle
 from synthema_core.design import Design
 from synthema_core.secure_sum.layout import Floats
 

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import fdtrc, ndtr, ndtri, stdtr, stdtrit
 
-from synthema_core.analyses.glm_course import Course, Maximum
-from synthema_core.analyses.glm_response import Family
-from synthema_core.analyses.model_tests import chi_squared, finite_exp, wald_test
+from synthema_core.analyses.regression.glm_course import Course, Maximum
+from synthema_core.analyses.regression.glm_response import Family
+from synthema_core.analyses.regression.model_tests import chi_squared, finite_exp, wald_test
 from synthema_core.canonical import Json
 from synthema_core.errors import RoundFailed
 from synthema_core.secure_sum.layout import Floats
 
 if TYPE_CHECKING:
-    from synthema_core.analyses.covariates import Term
-    from synthema_core.analyses.glm import Glm
+    from synthema_core.analyses.regression.covariates import Term
+    from synthema_core.analyses.regression.glm import Glm
 
 EFFECTS = {
     Family.GAUSSIAN: "difference",

@@ -14,9 +14,9 @@ from typing import Protocol
 import numpy as np
 
 from synthema_core.analyses.base import Next, Sums
-from synthema_core.analyses.newton import LARGEST_PREDICTOR, Estimate, Search, improve
-from synthema_core.analyses.partial_likelihood import Likelihood, from_upper_triangle
-from synthema_core.analyses.ridge import penalised, ridge
+from synthema_core.analyses.regression.newton import LARGEST_PREDICTOR, Estimate, Search, improve
+from synthema_core.analyses.regression.partial_likelihood import Likelihood, from_upper_triangle
+from synthema_core.analyses.regression.ridge import penalised, ridge
 from synthema_core.design import Design
 from synthema_core.secure_sum.layout import Floats
 

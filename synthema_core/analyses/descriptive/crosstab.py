@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from synthema_core.analyses.base import Done, Next, Patients, Rows, Sums
 from synthema_core.analyses.columns import MOST_PATIENTS, Column, Factor, check_one_row_each
-from synthema_core.analyses.contingency import TwoByTwo, associations
+from synthema_core.analyses.descriptive.contingency import TwoByTwo, associations
 from synthema_core.analyses.options import Options, check_confidence, read_back
 from synthema_core.canonical import Json
 from synthema_core.disclosure.count_tables import Hidden, hidden_in

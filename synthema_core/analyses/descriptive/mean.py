@@ -22,8 +22,8 @@ from scipy.special import ndtri
 from synthema_core.analyses import cuts
 from synthema_core.analyses.base import Done, Next, Patients, Rows, Sums
 from synthema_core.analyses.columns import Column, complete, numeric_field
+from synthema_core.analyses.descriptive.ratio import Ratio
 from synthema_core.analyses.options import Options, check_confidence, read_back
-from synthema_core.analyses.ratio import Ratio
 from synthema_core.canonical import Json
 from synthema_core.errors import InvalidInput, InvalidPlan, Refused
 from synthema_core.privacy.bounding import Bounding

@@ -31,18 +31,18 @@ from scipy.special import ndtri
 
 from synthema_core.analyses import cuts
 from synthema_core.analyses.base import Done, Next, Patients, Rows, Sums
-from synthema_core.analyses.noisy_tree import Tree
-from synthema_core.analyses.options import Options, check_confidence, read_back
-from synthema_core.analyses.summary_noise import Noisy
-from synthema_core.analyses.summary_options import (
+from synthema_core.analyses.descriptive.noisy_tree import Tree
+from synthema_core.analyses.descriptive.summary_noise import Noisy
+from synthema_core.analyses.descriptive.summary_options import (
     check_schema,
 )
-from synthema_core.analyses.summary_question import Characteristics, read_common, typed_common
-from synthema_core.analyses.summary_variables import (
+from synthema_core.analyses.descriptive.summary_question import Characteristics, read_common, typed_common
+from synthema_core.analyses.descriptive.summary_variables import (
     PRIVATE_CELLS,
     Category,
     Quantity,
 )
+from synthema_core.analyses.options import Options, check_confidence, read_back
 from synthema_core.canonical import Json
 from synthema_core.errors import InvalidPlan, Refused
 from synthema_core.privacy.bounding import Bounding

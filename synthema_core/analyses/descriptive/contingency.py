@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import chdtrc, ndtr, ndtri
 
-from synthema_core.analyses.group_tests import compare_counts
+from synthema_core.analyses.descriptive.group_tests import compare_counts
 from synthema_core.analyses.wilson import wilson
 from synthema_core.canonical import Json
 from synthema_core.secure_sum.layout import Floats

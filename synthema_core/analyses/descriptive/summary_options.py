@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from synthema_core.analyses.columns import Factor
+from synthema_core.analyses.descriptive.summary_variables import USUAL_CELLS, Quantity, Variable, variable_of
 from synthema_core.analyses.options import Options, read_number
-from synthema_core.analyses.summary_variables import USUAL_CELLS, Quantity, Variable, variable_of
 from synthema_core.errors import InvalidInput, InvalidPlan
 from synthema_core.schemas import Kind, Schema
 

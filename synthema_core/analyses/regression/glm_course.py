@@ -11,8 +11,8 @@ import numpy as np
 
 from synthema_core.analyses.base import Next, Sums
 from synthema_core.analyses.columns import MOST_PATIENTS
-from synthema_core.analyses.glm_response import Family
-from synthema_core.analyses.newton import (
+from synthema_core.analyses.regression.glm_response import Family
+from synthema_core.analyses.regression.newton import (
     LARGEST_PREDICTOR,
     Estimate,
     Search,
@@ -20,8 +20,8 @@ from synthema_core.analyses.newton import (
     check_distinct,
     improve,
 )
-from synthema_core.analyses.partial_likelihood import Likelihood, from_upper_triangle
-from synthema_core.analyses.ridge import penalised, ridge
+from synthema_core.analyses.regression.partial_likelihood import Likelihood, from_upper_triangle
+from synthema_core.analyses.regression.ridge import penalised, ridge
 from synthema_core.design import Design
 from synthema_core.errors import RoundFailed
 from synthema_core.secure_sum.layout import Floats

@@ -18,15 +18,15 @@ from itertools import combinations
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
-from synthema_core.analyses.bisection import patients_beyond
-from synthema_core.analyses.group_tests import (
+from synthema_core.analyses.descriptive.bisection import patients_beyond
+from synthema_core.analyses.descriptive.group_tests import (
     compare_counts,
     compare_means,
     difference_of_counts,
     difference_of_means,
 )
-from synthema_core.analyses.summary_course import RESOLVED, Known
-from synthema_core.analyses.summary_variables import Category, Quantity, round_step
+from synthema_core.analyses.descriptive.summary_course import RESOLVED, Known
+from synthema_core.analyses.descriptive.summary_variables import Category, Quantity, round_step
 from synthema_core.analyses.wilson import wilson
 from synthema_core.canonical import Json
 from synthema_core.disclosure.cells import Mask

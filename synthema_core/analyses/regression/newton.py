@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synthema_core.analyses.partial_likelihood import Likelihood
+from synthema_core.analyses.regression.partial_likelihood import Likelihood
 from synthema_core.errors import RoundFailed
 from synthema_core.secure_sum.layout import Floats
 

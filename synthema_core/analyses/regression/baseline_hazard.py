@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthema_core.analyses.columns import MOST_PATIENTS
-from synthema_core.analyses.time_grid import TimeGrid
+from synthema_core.analyses.survival.time_grid import TimeGrid
 from synthema_core.canonical import Json
 from synthema_core.secure_sum.layout import Block, Floats
 

@@ -15,8 +15,8 @@ import numpy as np
 from scipy.special import expit, logsumexp, xlogy
 
 from synthema_core.analyses.columns import MOST_PATIENTS
-from synthema_core.analyses.glm_response import Family
-from synthema_core.analyses.partial_likelihood import upper_triangle
+from synthema_core.analyses.regression.glm_response import Family
+from synthema_core.analyses.regression.partial_likelihood import upper_triangle
 from synthema_core.secure_sum.layout import Floats
 
 _MOST_STEPS = 200

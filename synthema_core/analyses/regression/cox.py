@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthema_core.analyses.base import Done, Next, Patients, Rows, Sums
-from synthema_core.analyses.baseline_hazard import BaselineGrid
 from synthema_core.analyses.columns import (
     MOST_PATIENTS,
     Column,
@@ -29,15 +28,16 @@ from synthema_core.analyses.columns import (
     numeric_field,
     time_field,
 )
-from synthema_core.analyses.covariates import Term
-from synthema_core.analyses.cox_grid import MOST_ROUNDS, GridCourse, RiskGrid, check_hazards
-from synthema_core.analyses.cox_results import described
-from synthema_core.analyses.cox_site import Observed
-from synthema_core.analyses.cox_stages import Course, Stage
-from synthema_core.analyses.newton import LARGEST_PREDICTOR
 from synthema_core.analyses.options import Options, check_confidence, read_back
-from synthema_core.analyses.partial_likelihood import Ties
-from synthema_core.analyses.time_scales import TimeScale
+from synthema_core.analyses.regression.baseline_hazard import BaselineGrid
+from synthema_core.analyses.regression.covariates import Term
+from synthema_core.analyses.regression.cox_grid import MOST_ROUNDS, GridCourse, RiskGrid, check_hazards
+from synthema_core.analyses.regression.cox_results import described
+from synthema_core.analyses.regression.cox_site import Observed
+from synthema_core.analyses.regression.cox_stages import Course, Stage
+from synthema_core.analyses.regression.newton import LARGEST_PREDICTOR
+from synthema_core.analyses.regression.partial_likelihood import Ties
+from synthema_core.analyses.regression.time_scales import TimeScale
 from synthema_core.canonical import Json
 from synthema_core.design import Design
 from synthema_core.errors import InvalidInput, InvalidPlan, Refused, RoundFailed

@@ -16,15 +16,15 @@ from typing import Any, ClassVar, Self
 
 from synthema_core.analyses.base import Done, Next, Patients, Rows, Sums
 from synthema_core.analyses.columns import check_one_row_each
-from synthema_core.analyses.options import Options, check_confidence, read_back
-from synthema_core.analyses.summary_course import FRACTIONAL_BITS, MOST_PATIENTS, Known, Shape
-from synthema_core.analyses.summary_options import (
+from synthema_core.analyses.descriptive.summary_course import FRACTIONAL_BITS, MOST_PATIENTS, Known, Shape
+from synthema_core.analyses.descriptive.summary_options import (
     check_schema,
 )
-from synthema_core.analyses.summary_question import Characteristics, read_common, typed_common
-from synthema_core.analyses.summary_results import Told, Wanted
-from synthema_core.analyses.summary_schedule import schedule
-from synthema_core.analyses.summary_variables import USUAL_CELLS, check_required
+from synthema_core.analyses.descriptive.summary_question import Characteristics, read_common, typed_common
+from synthema_core.analyses.descriptive.summary_results import Told, Wanted
+from synthema_core.analyses.descriptive.summary_schedule import schedule
+from synthema_core.analyses.descriptive.summary_variables import USUAL_CELLS, check_required
+from synthema_core.analyses.options import Options, check_confidence, read_back
 from synthema_core.canonical import Json
 from synthema_core.errors import InvalidPlan
 from synthema_core.schemas import Schema

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthema_core.analyses.base import Rows
-from synthema_core.analyses.bisection import Search, rank
-from synthema_core.analyses.summary_schedule import Schedule
-from synthema_core.analyses.summary_variables import Category, Quantity, Variable
+from synthema_core.analyses.descriptive.bisection import Search, rank
+from synthema_core.analyses.descriptive.summary_schedule import Schedule
+from synthema_core.analyses.descriptive.summary_variables import Category, Quantity, Variable
 from synthema_core.errors import Refused, RoundFailed
 from synthema_core.secure_sum.layout import Floats
 

@@ -1,0 +1,1 @@
+"""Tables: what patients are like, and what goes together."""

@@ -1,0 +1,1 @@
+"""How long patients stay free of an event."""
