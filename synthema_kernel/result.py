@@ -16,6 +16,7 @@ from synthema_kernel.figures import summary as summary_figure
 from synthema_kernel.tables import cox, histogram_exact
 from synthema_kernel.tables import crosstab as crosstab_tables
 from synthema_kernel.tables import glm as glm_tables
+from synthema_kernel.tables import kaplan_meier as kaplan_meier_tables
 from synthema_kernel.tables import summary as summary_tables
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class _Kind:
 
 _OF_CODE = _Kind(code.draw, outcome.tables, outcome.records)
 _KINDS: Mapping[str, _Kind] = {
-    "kaplan-meier": _Kind(kaplan_meier.draw, result_tables.kaplan_meier, result_tables.kaplan_meier_records),
+    "kaplan-meier": _Kind(kaplan_meier.draw, kaplan_meier_tables.tables, kaplan_meier_tables.records),
     "cox": _Kind(forest.draw, cox.tables, cox.records),
     "glm": _Kind(glm_figure.draw, glm_tables.tables, glm_tables.records),
     "crosstab": _Kind(crosstab_figure.draw, crosstab_tables.tables, crosstab_tables.records),

@@ -10,8 +10,6 @@ from synthema_kernel.figures.histogram import cell_label
 from synthema_kernel.markup import Table, number, significant
 
 _Values = Mapping[str, Any]
-_SERIES = ("at_risk", "deaths", "censored", "survival", "standard_error", "lower", "upper")
-_MOST_TIMES = 6
 
 
 def _interval(item: _Values, digits: int) -> str:
@@ -22,57 +20,6 @@ def _interval(item: _Values, digits: int) -> str:
 
 def _percent(values: _Values) -> str:
     return f"{values['confidence'] * 100:g} %"
-
-
-def kaplan_meier(values: _Values) -> list[Table]:
-    """Patients, events and median by arm, then survival at some of the grid's times."""
-    unit = values["time"]["unit"] or "units of time"
-    overview = Table(
-        ("Group", "Patients", "Events", f"Median ({unit})"),
-        [
-            (
-                arm["label"] or arm["code"],
-                f"{arm['patients']:,}",
-                f"{arm['events']:,}",
-                "not reached" if arm["median"] is None else plain(arm["median"]),
-            )
-            for arm in values["arms"]
-        ],
-        "Patients and events",
-        frozenset({1, 2, 3}),
-    )
-    rows = [
-        (
-            arm["label"] or arm["code"],
-            plain(values["grid"][cell]),
-            f"{arm['at_risk'][cell]:,}",
-            number(arm["survival"][cell]),
-            _interval({"lower": arm["lower"][cell], "upper": arm["upper"][cell]}, 3),
-        )
-        for arm in values["arms"]
-        for cell in _some(len(values["grid"]))
-        if arm["at_risk"][cell]
-    ]
-    at_times = Table(
-        ("Group", f"Time ({unit})", "At risk", "Free of the event", f"{_percent(values)} interval"),
-        rows,
-        "Kaplan-Meier estimates",
-        frozenset({1, 2, 3, 4}),
-    )
-    return [overview, at_times]
-
-
-def _some(cells: int) -> list[int]:
-    """A few cells after time 0, evenly spread; the frame has them all."""
-    apart = max(1, (cells - 1) // _MOST_TIMES)
-    return list(range(apart, cells, apart))[:_MOST_TIMES]
-
-
-def kaplan_meier_records(values: _Values) -> Iterator[dict[str, Any]]:
-    for arm in values["arms"]:
-        for cell, time in enumerate(values["grid"]):
-            series = {name: arm[name][cell] for name in _SERIES}
-            yield {"arm": arm["code"], "label": arm["label"], "time": time, **series}
 
 
 def histogram(values: _Values) -> list[Table]:

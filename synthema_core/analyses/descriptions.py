@@ -118,6 +118,20 @@ DESCRIPTIONS: Mapping[str, Description] = {
         ),
         "kaplan-meier --time t2 --event d3 --group group --step 90",
     ),
+    "kaplan-meier-private": Description(
+        "The same with noise; `kaplan-meier --epsilon E` asks for it.",
+        (_TIME, _EVENT),
+        (
+            ("group", "G", "the curves that are compared; more groups cost nothing"),
+            ("by-levels", "a,b", "only these of its levels"),
+            ("step", "S", "width of the time grid; a twentieth of the horizon if left out"),
+            ("horizon", "H", "end of the grid; the schema's longest time if left out"),
+            ("at", "365,730", "times at which survival is told, and compared where there are two groups"),
+            ("rmst", "T", "mean time free of the event up to T, and its difference where there are two groups"),
+            _CONFIDENCE,
+        ),
+        "kaplan-meier-private --time t2 --event d3 --group group --epsilon 3",
+    ),
     "cox": Description(
         "Which covariates raise or lower the hazard of an event, and by how much? Stratified by site.",
         (_TIME, _EVENT),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from synthema_kernel.figures.canvas import (
@@ -27,6 +28,7 @@ _LEFT, _RIGHT, _TOP = 168.0, 24.0, 66.0
 _ROW = 18.0
 _Arm = Mapping[str, Any]
 _Points = list[tuple[float, float]]
+_Trace = Callable[[Sequence[float], Sequence[float]], _Points]
 
 
 def draw(result: Mapping[str, Any], small_print: Sequence[str] = ()) -> str:
@@ -49,10 +51,13 @@ def draw(result: Mapping[str, Any], small_print: Sequence[str] = ()) -> str:
     marks = [tick for tick in ticks(0, x.high, 7) if tick <= x.high]
     _heading(canvas, result)
     _axes(canvas, result, x, y, marks)
+    trace = partial(_lines if result.get("private") else _steps, x=x, y=y)
     for index, arm in enumerate(arms):
-        _band(canvas, _followed(grid, arm), arm, x, y, COLOURS[index % len(COLOURS)])
+        _band(canvas, _followed(grid, arm), arm, trace, COLOURS[index % len(COLOURS)])
     for index, arm in enumerate(arms):
-        _curve(canvas, _followed(grid, arm), arm, x, y, index)
+        _curve(canvas, _followed(grid, arm), arm, trace, index)
+        if not result.get("private"):
+            _censored(canvas, _followed(grid, arm), arm, x, y, COLOURS[index % len(COLOURS)])
     _numbers_at_risk(canvas, result, x, marks, table_top)
     foot(canvas, notes, 16, table_top + _ROW * len(arms) + 24)
     return canvas.render()
@@ -71,10 +76,12 @@ def _notes(result: Mapping[str, Any]) -> list[str]:
             f"Log-rank test: chi-squared {test['statistic']:.2f} on {test['degrees']} degrees of freedom, "
             f"p {_equals(p_value(test['p']))}."
         )
-    notes.append(
-        f"Bands: {result['confidence'] * 100:g} % confidence intervals. Times are counted at the end of steps of "
-        f"{plain(result['time']['step'])} {result['time']['unit']}. Small strokes: patients censored."
-    )
+    step = f"{plain(result['time']['step'])} {result['time']['unit']}"
+    bands = f"Bands: {result['confidence'] * 100:g} % confidence intervals"
+    if result.get("private"):
+        notes.append(f"{bands}, noise included. Life table with steps of {step}; noisy numbers at risk.")
+    else:
+        notes.append(f"{bands}. Times are counted at the end of steps of {step}. Small strokes: patients censored.")
     if result["suppressed"]:
         notes.append(f"Too few patients to be shown: {', '.join(result['suppressed'])}.")
     return notes
@@ -107,33 +114,38 @@ def _axes(canvas: Canvas, result: Mapping[str, Any], x: Scale, y: Scale, marks: 
 
 
 def _followed(grid: Sequence[float], arm: _Arm) -> Sequence[float]:
-    """The times at which somebody was still under observation: a curve ends with its last patient."""
-    return [time for time, patients in zip(grid, arm["at_risk"], strict=True) if patients]
+    """The times to which a curve is drawn: it ends with its last patient, or where noise hides how many there are."""
+    watched = zip(grid, arm["at_risk"], arm["survival"], strict=True)
+    return [time for time, patients, value in watched if value is not None and (patients or not time)]
 
 
-def _steps(grid: Sequence[float], values: Sequence[float | None], x: Scale, y: Scale) -> _Points:
-    """The corners of a step curve that begins with 1 at time 0 and ends where a value is missing."""
+def _lines(grid: Sequence[float], values: Sequence[float], x: Scale, y: Scale) -> _Points:
+    """Straight lines between the ends of steps."""
+    return [(x(time), y(value)) for time, value in zip(grid, values, strict=False)]
+
+
+def _steps(grid: Sequence[float], values: Sequence[float], x: Scale, y: Scale) -> _Points:
+    """The corners of a step curve that begins with 1 at time 0."""
     points, height = [(x(0), y(1))], y(1)
     for time, value in zip(grid, values, strict=False):
-        if value is None:
-            break
         points.append((x(time), height))
         height = y(value)
         points.append((x(time), height))
     return points
 
 
-def _band(canvas: Canvas, grid: Sequence[float], arm: _Arm, x: Scale, y: Scale, colour: str) -> None:
-    upper, lower = _steps(grid, arm["upper"], x, y), _steps(grid, arm["lower"], x, y)
-    ends = min(len(upper), len(lower))
-    canvas.path([*upper[:ends], *reversed(lower[:ends])], fill=colour, fill_opacity=0.13)
+def _band(canvas: Canvas, grid: Sequence[float], arm: _Arm, trace: _Trace, colour: str) -> None:
+    canvas.path([*trace(grid, arm["upper"]), *reversed(trace(grid, arm["lower"]))], fill=colour, fill_opacity=0.13)
 
 
-def _curve(canvas: Canvas, grid: Sequence[float], arm: _Arm, x: Scale, y: Scale, index: int) -> None:
+def _curve(canvas: Canvas, grid: Sequence[float], arm: _Arm, trace: _Trace, index: int) -> None:
     colour, dash = COLOURS[index % len(COLOURS)], DASHES[index % len(DASHES)]
-    canvas.path(_steps(grid, arm["survival"], x, y), stroke=colour, width=2.2, stroke_dasharray=dash)
+    canvas.path(trace(grid, arm["survival"]), stroke=colour, width=2.2, stroke_dasharray=dash)
+
+
+def _censored(canvas: Canvas, grid: Sequence[float], arm: _Arm, x: Scale, y: Scale, colour: str) -> None:
     for time, gone, value in zip(grid, arm["censored"], arm["survival"], strict=False):
-        if gone and value is not None:
+        if gone:
             canvas.line(x(time), y(value) - 4.5, x(time), y(value) + 4.5, stroke=colour, width=1.3)
 
 

@@ -281,6 +281,7 @@ def test_the_registry_knows_the_analyses_and_the_shapes_of_code():
         "histogram",
         "histogram-exact",
         "kaplan-meier",
+        "kaplan-meier-private",
         "mean",
         "summary",
         "summary-private",

@@ -1,4 +1,4 @@
-"""Kaplan-Meier survival by arm on a declared time grid, from counts alone."""
+"""Kaplan-Meier survival by arm on a declared time grid, from exact counts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from synthema_core.analyses.base import Done, Next, Patients, Rows, Sums
 from synthema_core.analyses.columns import (
@@ -16,11 +15,17 @@ from synthema_core.analyses.columns import (
     Column,
     Factor,
     check_one_row_each,
-    complete,
     event_field,
     time_field,
 )
 from synthema_core.analyses.options import Options, check_confidence, read_back
+from synthema_core.analyses.survival.follow_up import (
+    FollowUp,
+    check_times,
+    read_common,
+    typed_group,
+    typed_horizon,
+)
 from synthema_core.analyses.survival.survival_summaries import FollowedArm, difference_at, pairs_of, restricted_means
 from synthema_core.analyses.survival.survival_tables import at_risk, log_rank, median_time, survival_curve
 from synthema_core.canonical import Json
@@ -29,24 +34,15 @@ from synthema_core.schemas import Kind, Schema
 from synthema_core.secure_sum.layout import Block, Floats, Layout
 
 _USUAL_STEPS = {"days": 30.0, "weeks": 4.0, "months": 1.0, "years": 0.25}
-_MOST_CELLS = 20_000
-_ON_GRID = 1e-9  # 0.1 * 3 is a rounding error above the third step of 0.1, and belongs to it
-_ALL = (("", "all patients"),)
 _OPTIONS = ("time", "event", "group", "by-levels", "step", "exact-times", "horizon", "at", "rmst", "confidence")
 
 
 @dataclass(frozen=True, slots=True)
-class KaplanMeier:
+class KaplanMeier(FollowUp):
     """How long patients stay free of an event, by group.
 
     Parameters
     ----------
-    group
-        The arms; None for one arm of all patients. Patients of other levels are left out.
-    step
-        Width of the time grid in the time's unit. A time counts as the end of its step: ceil(t / step) * step.
-    horizon
-        End of the grid, a whole number of steps; patients observed longer are counted as such, without their time.
     exact_times
         The grid is the unit of whole-numbered times, so that event times leave the sites unchanged.
     at
@@ -55,11 +51,6 @@ class KaplanMeier:
         Up to when the mean time free of the event is told.
     """
 
-    time: Column
-    event: Column
-    group: Factor | None
-    step: float
-    horizon: float
     exact_times: bool
     confidence: float
     at: tuple[float, ...] = ()
@@ -68,23 +59,15 @@ class KaplanMeier:
     name: ClassVar[str] = "kaplan-meier"
     title: ClassVar[str] = "Kaplan-Meier survival"
     private: ClassVar[bool] = False
+    private_form: ClassVar[str] = "kaplan-meier-private"
     answer_seconds: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
+        FollowUp.__post_init__(self)
         check_confidence(self.confidence)
-        if not (0 < self.step < math.inf and self.step <= self.horizon < math.inf):
-            raise InvalidPlan("The time grid needs a step above 0 and a horizon of at least one step.")
-        if self.horizon / self.step > _MOST_CELLS:
-            raise InvalidPlan(f"The time grid has more than {_MOST_CELLS:,} steps.", "Use a larger --step.")
-        if self.horizon != round(self.horizon / self.step) * self.step:
-            raise InvalidPlan("The horizon is not a whole number of steps.", "Plan again.")
         if self.exact_times and self.step != 1:
             raise InvalidPlan("Exact times have a step of 1.", "Leave --step out.")
-        times = [*self.at, *([] if self.rmst is None else [self.rmst])]
-        if list(self.at) != sorted(set(self.at)) or not all(0 < time <= self.horizon for time in times):
-            raise InvalidPlan(
-                f"--at and --rmst take different times after 0, up to {self.horizon:g}.", "Or a --horizon."
-            )
+        check_times(self.at, self.rmst, self.horizon)
 
     @classmethod
     def from_options(cls, options: Mapping[str, str], schema: Schema) -> Self:
@@ -92,21 +75,14 @@ class KaplanMeier:
         check_one_row_each(schema, cls.name)
         time, longest = time_field(schema, typed.required("time"))
         event = event_field(schema, typed.required("event"))
-        group = Factor.of(schema.field(typed.required("group"))) if "group" in typed else None
-        if "by-levels" in typed:
-            if group is None:
-                raise InvalidInput("--by-levels chooses among the levels of a group.", "Give --group COLUMN, too.")
-            group = group.only(typed.words("by-levels"))
+        group = typed_group(typed, schema)
         exact_times = typed.flag("exact-times")
         if exact_times and ("step" in typed or time.kind is not Kind.INTEGER):
             raise InvalidInput("--exact-times is for whole-numbered times, without --step.", "Use --step alone.")
         step = 1.0 if exact_times else typed.number("step", _USUAL_STEPS.get(time.unit, 0.0))
         if step <= 0:
             raise InvalidInput(f"The time grid on '{time.name}' needs a step above 0.", "Give --step, in its unit.")
-        horizon = typed.number("horizon", longest)
-        if not 0 < horizon <= 1e6 * step:
-            raise InvalidInput("The horizon must lie after 0 and the step be no tiny part of it.", "Give --horizon.")
-        horizon = math.ceil(horizon / step - _ON_GRID) * step
+        horizon = typed_horizon(typed, step, longest)
         at = tuple(sorted(typed.numbers("at"))) if "at" in typed else ()
         rmst = typed.number("rmst", 0.0) if "rmst" in typed else None
         return cls(Column.of(time), Column.of(event), group, step, horizon, exact_times, typed.confidence(), at, rmst)
@@ -118,11 +94,7 @@ class KaplanMeier:
     @classmethod
     def _read(cls, data: Mapping[str, Any]) -> Self:
         return cls(
-            time=Column.from_dict(data["time"]),
-            event=Column.from_dict(data["event"]),
-            group=None if data["group"] is None else Factor.from_dict(data["group"]),
-            step=float(data["step"]),
-            horizon=float(data["horizon"]),
+            *read_common(data),
             exact_times=bool(data["exact_times"]),
             confidence=float(data["confidence"]),
             at=tuple(float(time) for time in data["at"]),
@@ -131,11 +103,7 @@ class KaplanMeier:
 
     def parameters(self) -> dict[str, Json]:
         return {
-            "time": self.time.to_dict(),
-            "event": self.event.to_dict(),
-            "group": self.group.to_dict() if self.group else None,
-            "step": self.step,
-            "horizon": self.horizon,
+            **FollowUp.parameters(self),
             "exact_times": self.exact_times,
             "confidence": self.confidence,
             "at": list[Json](self.at),
@@ -156,12 +124,8 @@ class KaplanMeier:
             raise InvalidPlan("The Plan's columns, levels or time grid are not the schema's.", "Plan again.")
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.time.name, self.event.name, *([self.group.column.name] if self.group else []))
-
-    @property
     def layout(self) -> Layout:
-        arms = len(self._arms)
+        arms = len(self.arms)
         return Layout(
             (
                 Block("deaths", arms * self._cells, MOST_PATIENTS),
@@ -186,15 +150,8 @@ class KaplanMeier:
         return self.step
 
     @property
-    def _arms(self) -> tuple[tuple[str, str], ...]:
-        return self.group.levels if self.group else _ALL
-
-    @property
     def _cells(self) -> int:
-        return round(self.horizon / self.step) + 1  # the first cell is the time 0
-
-    def cohort_size(self, rows: Rows) -> int:
-        return int(np.count_nonzero(self._arm_of(rows) >= 0))
+        return self.steps + 1  # the first cell is the time 0
 
     def begin(self) -> Next:
         return Next(np.zeros(0))
@@ -205,27 +162,21 @@ class KaplanMeier:
 
     def contribution(self, rows: Rows, values: Floats, _: Patients | None = None, /) -> Floats:  # noqa: ARG002  no iterate
         """Deaths (arms, cells), censored (arms, cells), beyond the horizon (arms,), one after another."""
-        arm = self._arm_of(rows)
+        arm = self.arm_of(rows)
         cohort = arm >= 0
         arm = arm[cohort]
         died = rows[self.event.name][cohort] == 1
-        end = np.ceil(rows[self.time.name][cohort] / self.step - _ON_GRID)
+        end = self.step_of(rows[self.time.name][cohort])
         inside = end < self._cells
-        cell = arm * self._cells + np.clip(end, 0, self._cells - 1).astype(np.int64)
-        length = len(self._arms) * self._cells
+        cell = arm * self._cells + np.minimum(end, self._cells - 1)
+        length = len(self.arms) * self._cells
         deaths = np.bincount(cell[inside & died], minlength=length)
         censored = np.bincount(cell[inside & ~died], minlength=length)
-        beyond = np.bincount(arm[~inside], minlength=len(self._arms))
+        beyond = np.bincount(arm[~inside], minlength=len(self.arms))
         return np.concatenate([deaths, censored, beyond]).astype(np.float64)
 
-    def _arm_of(self, rows: Rows) -> NDArray[np.int64]:
-        """(n,): each patient's arm; -1 for those left out."""
-        cohort = complete(rows, (self.time.name, self.event.name))
-        arm = self.group.indices(rows) if self.group else np.zeros(len(cohort), dtype=np.int64)
-        return np.where(cohort, arm, -1)
-
     def advance(self, memory: Any, sums: Sums) -> Done:  # noqa: ARG002  one Round needs no memory
-        shape = (len(self._arms), self._cells)
+        shape = (len(self.arms), self._cells)
         deaths = sums.blocks["deaths"].reshape(shape)
         censored = sums.blocks["censored"].reshape(shape)
         risk = at_risk(deaths, censored, sums.blocks["beyond"])
@@ -237,17 +188,14 @@ class KaplanMeier:
             {
                 "kind": self.name,
                 "title": self.title,
-                "time": {**self.time.to_dict(), "step": self.step, "horizon": self.horizon},
-                "event": {"column": self.event.name, "label": self.event.label},
-                "group": {"column": self.group.column.name, "label": self.group.column.label} if self.group else None,
+                **self.heading(),
                 "confidence": self.confidence,
                 "grid": list[Json](grid),
                 "patients": int(risk[shown, 0].sum()),
                 "arms": [
-                    self._arm(arm, self._arms[index][0], censored[index])
-                    for arm, index in zip(arms, shown, strict=True)
+                    self._arm(arm, self.arms[index][0], censored[index]) for arm, index in zip(arms, shown, strict=True)
                 ],
-                "suppressed": [label for index, (_, label) in enumerate(self._arms) if index not in shown],
+                "suppressed": [label for index, (_, label) in enumerate(self.arms) if index not in shown],
                 "log_rank": log_rank(deaths[shown], risk[shown]),
                 "pairs": pairs_of(arms),
                 "restricted_means": None if self.rmst is None else restricted_means(arms, self.rmst, self.confidence),
@@ -256,14 +204,14 @@ class KaplanMeier:
         )
 
     def _followed(self, index: int, grid: list[float], deaths: Floats, risk: Floats) -> FollowedArm:
-        code, label = self._arms[index]
+        code, label = self.arms[index]
         return FollowedArm(label or code, grid, deaths, risk, survival_curve(deaths, risk, self.confidence))
 
     def _arm(self, arm: FollowedArm, code: str, censored: Floats) -> dict[str, Json]:
         curve, (hazard, hazard_error) = arm.curve, arm.hazard
         return {
             "code": code,
-            "label": dict(self._arms)[code],
+            "label": dict(self.arms)[code],
             "patients": int(arm.risk[0]),
             "events": int(arm.deaths.sum()),
             "at_risk": [int(n) for n in arm.risk],

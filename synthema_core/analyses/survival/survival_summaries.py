@@ -10,11 +10,10 @@ from itertools import combinations
 import numpy as np
 from scipy.special import chdtrc, ndtr, ndtri
 
+from synthema_core.analyses.survival.follow_up import ON_GRID
 from synthema_core.analyses.survival.survival_tables import SurvivalCurve, log_rank, median_time
 from synthema_core.canonical import Json
 from synthema_core.secure_sum.layout import Floats
-
-_ON_GRID = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class FollowedArm:
 
     def _place(self, time: float) -> int:
         """Of the last grid time that is not after it."""
-        return int(np.searchsorted(np.asarray(self.grid) - _ON_GRID, time, side="right")) - 1
+        return int(np.searchsorted(np.asarray(self.grid) - ON_GRID, time, side="right")) - 1
 
     def at(self, time: float) -> dict[str, Json]:
         """Survival to a time; None where nobody was under observation any more."""

@@ -86,13 +86,19 @@ def log_rank(deaths: Floats, risk: Floats) -> dict[str, Json] | None:
     informative = (died > 0) & (exposed > 1)
     if arms < 2 or not informative.any():
         return None
-    deaths, risk, died, exposed = deaths[:, informative], risk[:, informative], died[informative], exposed[informative]
-    share = risk / exposed
-    excess = (deaths - share * died).sum(axis=1)
-    weight = died * (exposed - died) / (exposed - 1)
-    covariance = np.diag((share * weight).sum(axis=1)) - (share * weight) @ share.T
+    deaths, risk = deaths[:, informative], risk[:, informative]
+    excess, covariance = excess_deaths(deaths, risk)
     free = arms - 1
     if np.linalg.matrix_rank(covariance, tol=1e-9) < free:
         return None
     statistic = float(excess[:free] @ np.linalg.solve(covariance[:free, :free], excess[:free]))
     return {"statistic": statistic, "degrees": free, "p": float(chdtrc(free, statistic))}
+
+
+def excess_deaths(deaths: Floats, risk: Floats) -> tuple[Floats, Floats]:
+    """Deaths less those expected with equal hazards, (arms,), and their hypergeometric covariance, (arms, arms)."""
+    died, exposed = deaths.sum(axis=0), risk.sum(axis=0)
+    share = risk / exposed
+    weight = np.divide(died * (exposed - died), exposed - 1, out=np.zeros_like(died), where=exposed > 1)
+    covariance: Floats = np.diag((share * weight).sum(axis=1)) - (share * weight) @ share.T
+    return (deaths - share * died).sum(axis=1), covariance

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from synthema_core.analyses.survival.follow_up import ON_GRID
 from synthema_core.errors import InvalidPlan
 from synthema_core.secure_sum.layout import Floats
 
 _MOST_STEPS = 2_000
-_ON_GRID = 1e-9  # 0.1 * 3 is a rounding error above the third step of 0.1, and belongs to it
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ class TimeGrid:
     @property
     def cells(self) -> int:
         """The first is the time 0."""
-        return math.ceil(self.longest / self.step - _ON_GRID) + 1
+        return math.ceil(self.longest / self.step - ON_GRID) + 1
 
     def cell_of(self, times: Floats) -> NDArray[np.int64]:
         """(n,): the step at whose end each time counts."""
-        return np.clip(np.ceil(times / self.step - _ON_GRID), 0, self.cells - 1).astype(np.int64)
+        return np.clip(np.ceil(times / self.step - ON_GRID), 0, self.cells - 1).astype(np.int64)
