@@ -251,7 +251,6 @@ def test_withdraw_takes_a_request_back(notebook: Notebook) -> None:
         (KM.replace("trial", "nowhere").join(["run ", ""]), "No site offers a dataset 'nowhere'", "trial"),
         ("run " + KM.replace("days", "weeks"), "no column 'weeks'", "days"),
         (f"run {KM} --colour red", "no option --colour", "--step"),
-        (f"run {KM} --epsilon 1", "is exact", "--epsilon"),
         (f"run {KM} --insiders 1", "is exact", "--insiders"),
         (HISTOGRAM + "--epsilon 1 --standard-error 4", "both say how much noise", "one of them"),
         (HISTOGRAM + "--insiders 2", "0 to 1 insiders, not 2", "usual is 1"),
