@@ -165,6 +165,16 @@ DESCRIPTIONS: Mapping[str, Description] = {
         ),
         'glm --formula "d3 ~ z1 + C(group)" --family binomial',
     ),
+    "glm-private": Description(
+        "The same with noise; `glm --epsilon E` asks for it. One intercept for all sites.",
+        (("formula", '"y ~ a + b"', "outcome and terms, with interactions, references and splines"),),
+        (
+            ("family", "gaussian|binomial|poisson", "of the outcome; gaussian if left out"),
+            ("offset", "X", "a term with coefficient 1, such as the log of the exposure"),
+            _CONFIDENCE,
+        ),
+        'glm-private --formula "d3 ~ z1 + z2" --family binomial --epsilon 10',
+    ),
     "diffprivlib": Description(
         "A model of diffprivlib at each site, averaged after every site's release decision; no formal guarantee.",
         (("model", "M", "see the how-to for which there are"), ("columns", "a,b", "what it is fitted on")),

@@ -64,7 +64,7 @@ def _rows(result: _Values) -> Iterator[_Row]:
     for part in result["covariates"]:
         if part["smooth"]:
             statistic, degrees, _ = test_text(part["wald"])
-            name = "F" if result["family"] == "gaussian" else "chi-squared"
+            name = "F" if result["family"] == "gaussian" and not result.get("private") else "chi-squared"
             under = f"smooth: {name} {statistic}, {degrees} df"
             yield _Row(part["label"], under, part["wald"]["p"] if part["wald"] else None)
             continue
@@ -97,7 +97,8 @@ def _notes(result: _Values) -> list[str]:
     ]
     events = result["events"]
     of_them = {"binomial": "with the outcome", "poisson": "with a count above 0"}.get(result["family"], "")
-    counted = f"; {result['patients']:,} patients" + (f", {events:,} {of_them}" if events is not None else "")
+    about = "about " if result.get("private") else ""
+    counted = f"; {about}{result['patients']:,} patients" + (f", {events:,} {of_them}" if events is not None else "")
     lines = [f"{result['formula']}{''.join(more)}{counted}."]
     if test := result["overall"]:
         statistic, degrees, p = test_text(test)

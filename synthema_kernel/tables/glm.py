@@ -14,7 +14,7 @@ _Values = Mapping[str, Any]
 
 def tables(values: _Values) -> list[Table]:
     """Those that the result has numbers for."""
-    found = [_coefficients(values), _model(values)]
+    found = [_coefficients(values), _noisy_model(values) if values.get("private") else _model(values)]
     if any(len(part["terms"]) > 1 for part in values["covariates"]):
         found.append(_joint(values))
     return [*found, Table(("To read with these numbers",), [(note,) for note in values["notes"]])]
@@ -90,6 +90,24 @@ def _model(values: _Values) -> Table:
     return Table(("Model", "", ""), rows, "The model as a whole", frozenset({1}))
 
 
+def _noisy_model(values: _Values) -> Table:
+    """How many patients there are, and how much of each coefficient's uncertainty is noise."""
+    counted = values["counted"]
+    within = f"{number(counted['lower'], 0)} to {number(counted['upper'], 0)}"
+    shares = [term["noise_share"] for term in values["terms"]]
+    rows = [
+        ("Family", values["family"], ""),
+        ("Patients", f"{counted['shown']:,}", within),
+        *([("Offset", values["offset"], "")] if values["offset"] else []),
+        *([("Residual standard deviation", number(values["residual_sd"]), "")] if values["residual_sd"] else []),
+        *([("Dispersion", number(values["dispersion"], 2), "")] if values["dispersion"] else []),
+        ("Noise's part in the variances", f"{100 * min(shares):.0f} % to {100 * max(shares):.0f} %", ""),
+    ]
+    return Table(
+        ("Model", "", f"{values['confidence'] * 100:g} % interval"), rows, "The model as a whole", frozenset({1, 2})
+    )
+
+
 def _fit(values: _Values) -> Iterator[tuple[str, str, str]]:
     null, degrees = values["null_deviance"], values["residual_degrees"]
     without = "" if null is None else f"without covariates {number(null)}"
@@ -121,5 +139,5 @@ def test_text(test: _Values | None) -> tuple[str, str, str]:
 
 def _joint(values: _Values) -> Table:
     rows = [(part["label"], *test_text(part["wald"])) for part in values["covariates"]]
-    name = "F" if values["family"] == "gaussian" else "Wald chi-squared"
+    name = "F" if values["family"] == "gaussian" and not values.get("private") else "Wald chi-squared"
     return Table(("Term", name, "df", "p"), rows, "Each term as a whole", frozenset({1, 2, 3}))

@@ -46,10 +46,10 @@ def hospital(folder: Path, name: str) -> Hospital:
     return Hospital(site, dataset_records(site.journal)["trial"])
 
 
-def plan_of(trio: Trio, analysis: str, **options: str) -> Plan:
+def plan_of(trio: Trio, analysis: str, epsilon: float | None = 20.0, **options: str) -> Plan:
     cards = [hospital.site.cards()[0] for hospital in trio.values()]
     typed = {name.replace("_", "-"): value for name, value in options.items()}
-    return make_plan(analysis, typed, cards, requester="rosalind", purpose="A test.", now=NOW, epsilon=20.0)
+    return make_plan(analysis, typed, cards, requester="rosalind", purpose="A test.", now=NOW, epsilon=epsilon)
 
 
 def result(trio: Trio, plan: Plan) -> dict[str, object]:
@@ -82,4 +82,9 @@ def test_a_mean_over_workers_is_over_patients(trio: Trio) -> None:
 @pytest.mark.parametrize("analysis", ["kaplan-meier", "cox"])
 def test_exact_analyses_are_refused_before_anything_is_submitted(trio: Trio, analysis: str) -> None:
     with pytest.raises(InvalidInput, match="takes a row for a patient, and in 'visits' a patient may have 6 rows"):
-        plan_of(trio, analysis, time="days", event="died")
+        plan_of(trio, analysis, epsilon=None, time="days", event="died")
+
+
+def test_a_private_curve_takes_a_patient_once(trio: Trio) -> None:
+    told = result(trio, plan_of(trio, "kaplan-meier", time="days", event="died"))
+    assert told["patients"] == pytest.approx(3 * PATIENTS, abs=25)

@@ -278,6 +278,7 @@ def test_the_registry_knows_the_analyses_and_the_shapes_of_code():
         "crosstab",
         "diffprivlib",
         "glm",
+        "glm-private",
         "histogram",
         "histogram-exact",
         "kaplan-meier",

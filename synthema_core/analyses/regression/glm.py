@@ -64,6 +64,7 @@ class Glm:
     name: ClassVar[str] = "glm"
     title: ClassVar[str] = "Generalised linear model: linear, logistic or Poisson regression"
     private: ClassVar[bool] = False
+    private_form: ClassVar[str] = "glm-private"
     answer_seconds: ClassVar[float] = 0.0
     exact_times: ClassVar[bool] = False
     time_step: ClassVar[float | None] = None

@@ -26,7 +26,7 @@ EFFECTS = {
     Family.BINOMIAL: "odds ratio",
     Family.POISSON: "rate ratio",
 }
-_TITLES = {
+TITLES = {
     Family.GAUSSIAN: "Linear regression",
     Family.BINOMIAL: "Logistic regression",
     Family.POISSON: "Poisson regression",
@@ -113,7 +113,7 @@ def described(question: Glm, course: Course) -> dict[str, Json]:
     loglik = fit.loglik
     return {
         "kind": question.name,
-        "title": f"{_TITLES[fit.family]}{', an intercept for each site' if question.site_effects else ''}",
+        "title": f"{TITLES[fit.family]}{', an intercept for each site' if question.site_effects else ''}",
         "formula": question.formula,
         "family": str(fit.family),
         "link": {"gaussian": "identity", "binomial": "logit", "poisson": "log"}[fit.family],

@@ -1,0 +1,1 @@
+"""Regression with noise: Newton's method on sums of patients' bounded scores."""

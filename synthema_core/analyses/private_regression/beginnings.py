@@ -1,0 +1,61 @@
+"""Where private regressions begin: close to their solutions, from first and second moments.
+
+Of white covariates z that were normal, a linear model's coefficients are the covariances with the outcome, a logistic
+model's those of the linear discriminant between patients with and without it, and of counts the slopes of their roots.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from synthema_core.analyses.private_regression.course import Moments, Start
+from synthema_core.analyses.private_regression.families import Bounds
+from synthema_core.analyses.regression.glm_response import Family
+from synthema_core.secure_sum.layout import Floats
+
+_CUT = 3.0
+"""Residual standard deviations beyond which a linear model's residuals are cut."""
+_ONE = np.ones((1, 1))
+
+
+def begin_glm(family: Family, unit: float, offset_reach: float, moments: Moments) -> Start:
+    """`unit`: of the outcome's values, of which Round 1 had shares."""
+    patients = max(1.0, float(moments.weight[0]))
+    mean, slopes = float(moments.score[0]) / patients, moments.mixed / patients
+    unsure = moments.noise[0] / patients
+    if family is Family.GAUSSIAN:
+        return _linear(mean, slopes, moments.square / patients, unsure)
+    if family is Family.BINOMIAL:
+        return _logistic(mean, slopes, max(2 * unsure, 2 / patients, 0.01))
+    raised = min(1.0, max(moments.square / patients, unsure, 1e-3)) ** 2 * math.exp(offset_reach)
+    root = max(mean, unsure, 1e-3)
+    return _counts(root**2 * unit, 2 * slopes / root, raised)
+
+
+def _linear(mean: float, slopes: Floats, square: float, unsure: float) -> Start:
+    variance = max(square - mean**2, unsure, 1e-6)
+    residual = max(variance - float(slopes @ slopes), variance / 20)
+    cut = min(2.0, _CUT * math.sqrt(residual))
+    return Start(np.append(mean, slopes) / cut, Bounds(cut), _ONE)
+
+
+def _logistic(mean: float, slopes: Floats, margin: float) -> Start:
+    share = min(max(mean, min(margin, 0.5)), 1 - min(margin, 0.5))
+    apart = slopes / (share * (1 - share))
+    beta = _limited(apart / max(0.3, 1 - share * (1 - share) * float(apart @ apart)), 2.0)
+    intercept = math.log(share / (1 - share)) - float(beta @ apart) * (1 - 2 * share) / 2
+    return Start(np.append(intercept, beta), Bounds(), _ONE)
+
+
+def _counts(mean: float, slopes: Floats, raised: float) -> Start:
+    """`slopes`: of the logarithm of the mean, by the roots of counts."""
+    beta = _limited(slopes, 1.5)
+    intercept = math.log(mean / raised) - float(beta @ beta) / 2
+    return Start(np.append(intercept, beta), Bounds(2 * math.sqrt(mean) + 1, max(0.1, 2 * mean)), _ONE)
+
+
+def _limited(beta: Floats, longest: float) -> Floats:
+    length = float(np.linalg.norm(beta))
+    return beta * min(1.0, longest / length) if length else beta
