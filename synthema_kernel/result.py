@@ -38,6 +38,7 @@ _OF_CODE = _Kind(code.draw, outcome.tables, outcome.records)
 _KINDS: Mapping[str, _Kind] = {
     "kaplan-meier": _Kind(kaplan_meier.draw, kaplan_meier_tables.tables, kaplan_meier_tables.records),
     "cox": _Kind(forest.draw, cox.tables, cox.records),
+    "cox-private": _Kind(glm_figure.draw, glm_tables.tables, glm_tables.records),
     "glm": _Kind(glm_figure.draw, glm_tables.tables, glm_tables.records),
     "crosstab": _Kind(crosstab_figure.draw, crosstab_tables.tables, crosstab_tables.records),
     "summary": _Kind(summary_figure.draw, summary_tables.tables, summary_tables.records),

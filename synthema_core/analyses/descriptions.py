@@ -151,6 +151,17 @@ DESCRIPTIONS: Mapping[str, Description] = {
         ),
         "cox --time t2 --event d3 --covariates z1,z2,group",
     ),
+    "cox-private": Description(
+        "The same with noise; `cox --epsilon E` asks for it. One baseline hazard for all sites.",
+        (_TIME, _EVENT),
+        (
+            ("covariates", "a,b,c", "columns; a category is compared with its first code"),
+            ("formula", "F", "instead: terms with interactions, references and splines"),
+            ("horizon", "T", "patients are followed until then; the schema's longest time if left out"),
+            _CONFIDENCE,
+        ),
+        "cox-private --time t2 --event d3 --covariates z1,z2 --epsilon 10",
+    ),
     "glm": Description(
         "How does an outcome depend on covariates? Linear, logistic and Poisson regression, with an effect a site.",
         (("formula", '"y ~ a + b"', "outcome and terms, with interactions, references and splines"),),

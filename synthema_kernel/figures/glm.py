@@ -30,6 +30,7 @@ _START, _END, _NUMBERS = 300.0, 514.0, 682.0
 _RATIOS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 _NEAR_RATIOS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0)
 _FARTHEST = math.log(100)
+_SHORT = {"odds ratio": "OR", "rate ratio": "RR", "hazard ratio": "HR"}
 _Values = Mapping[str, Any]
 
 
@@ -124,7 +125,10 @@ def _scale(result: _Values, rows: Sequence[_Row]) -> Scale:
 
 
 def _heading(canvas: Canvas, result: _Values) -> None:
-    outcome, short = result["outcome"], {"odds ratio": "OR", "rate ratio": "RR"}.get(result["effect"], "Difference")
+    outcome, short = (
+        result["outcome"],
+        {"odds ratio": "OR", "rate ratio": "RR"}.get(result["effect"], "Difference"),
+    )
     canvas.text(16, 26, result["title"], size=16, weight="600")
     unit = f" ({outcome['unit']})" if outcome["unit"] else ""
     canvas.text(16, 46, shortened(f"Outcome: {outcome['label']}{unit}", 115), size=12, fill=SOFT)

@@ -17,6 +17,8 @@ def tables(values: _Values) -> list[Table]:
     found = [_coefficients(values), _noisy_model(values) if values.get("private") else _model(values)]
     if any(len(part["terms"]) > 1 for part in values["covariates"]):
         found.append(_joint(values))
+    if values.get("baseline"):
+        found.append(_baseline(values))
     return [*found, Table(("To read with these numbers",), [(note,) for note in values["notes"]])]
 
 
@@ -106,6 +108,25 @@ def _noisy_model(values: _Values) -> Table:
     return Table(
         ("Model", "", f"{values['confidence'] * 100:g} % interval"), rows, "The model as a whole", frozenset({1, 2})
     )
+
+
+def _baseline(values: _Values) -> Table:
+    """Of a private proportional hazards model."""
+    unit = values["time"]["unit"]
+    rows = [
+        (
+            f"{plain(step['from'])} to {plain(step['to'])}",
+            number(step["hazard"], 4),
+            f"{number(step['lower'], 4)} to {number(step['upper'], 4)}",
+        )
+        for step in values["baseline"]
+    ]
+    columns = (
+        f"Time ({unit or 'units of time'})",
+        f"Events per {unit.removesuffix('s') or 'unit of time'}",
+        f"{values['confidence'] * 100:g} % interval",
+    )
+    return Table(columns, rows, "Hazard of a patient with average covariates", frozenset({0, 1, 2}))
 
 
 def _fit(values: _Values) -> Iterator[tuple[str, str, str]]:

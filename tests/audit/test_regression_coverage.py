@@ -10,54 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.random import Generator
 
+from support.invented_registry import QUESTIONS, SCHEMA, TRUTH, drawn
 from support.noisy_sums import planned, release
-from synthema_core.analyses.base import Rows
 from synthema_core.analyses.private_regression.course import Fit
 from synthema_core.errors import RoundFailed
-from synthema_core.schemas import Schema
-
-SCHEMA = Schema.from_dict(
-    {
-        "name": "registry",
-        "patient_id": "id",
-        "fields": [
-            {"name": "id", "type": "identifier"},
-            {"name": "age", "type": "number", "minimum": 0, "maximum": 100},
-            {"name": "wbc", "type": "number", "minimum": 0, "maximum": 20},
-            {"name": "arm", "type": "category", "codes": ["x", "y", "z"]},
-            {"name": "male", "type": "boolean"},
-            {"name": "remission", "type": "boolean"},
-            {"name": "hb", "type": "number", "minimum": 0, "maximum": 20},
-            {"name": "infections", "type": "integer", "minimum": 0, "maximum": 40},
-        ],
-    }
-)
-OUTCOMES = {"gaussian": "hb", "binomial": "remission", "poisson": "infections"}
-TRUTH = np.array([0.03, -0.1, 0.6, 0.0, 0.0])
-
-
-def drawn(dice: Generator, patients: int) -> Rows:
-    age = np.clip(dice.normal(58, 14, patients), 0, 100)
-    wbc = np.clip(dice.gamma(2, 2.5, patients), 0, 20)
-    arm = dice.choice(["x", "y", "z"], patients, p=[0.4, 0.35, 0.25]).astype(object)
-    line = TRUTH[0] * (age - 58) + TRUTH[1] * (wbc - 5) + TRUTH[2] * (arm == "y")
-    return {
-        "age": age,
-        "wbc": wbc,
-        "arm": arm,
-        "male": (dice.random(patients) < 0.55).astype(np.float64),
-        "remission": (dice.random(patients) < 1 / (1 + np.exp(1 - line))).astype(np.float64),
-        "hb": np.clip(11 + line + dice.normal(0, 1.5, patients), 0, 20),
-        "infections": np.minimum(dice.poisson(np.exp(-0.3 + 0.5 * line)), 40).astype(np.float64),
-    }
 
 
 def covered(family: str, patients: int, epsilon: float, runs: int, said: float = 1.0) -> tuple[float, float]:
     """The share of intervals that cover, and that of the models that have an answer."""
-    options = {"formula": f"{OUTCOMES[family]} ~ age + wbc + arm + male", "family": family}
-    question, sigma = planned("glm-private", options, SCHEMA, epsilon)
+    question, sigma = planned(*QUESTIONS[family], SCHEMA, epsilon)
     truth = TRUTH * (0.5 if family == "poisson" else 1.0)
     dice = np.random.default_rng([patients, round(100 * epsilon), len(family)])
     hits: list[Any] = []
@@ -73,7 +35,7 @@ def covered(family: str, patients: int, epsilon: float, runs: int, said: float =
 
 
 @pytest.mark.parametrize(("patients", "epsilon"), [(1500, 3.0), (9000, 1.0)])
-@pytest.mark.parametrize("family", sorted(OUTCOMES))
+@pytest.mark.parametrize("family", sorted(QUESTIONS))
 def test_the_intervals_cover_as_often_as_they_say(family: str, patients: int, epsilon: float) -> None:
     share, answered = covered(family, patients, epsilon, runs=40)
     assert 0.90 <= share <= 0.995 and answered > 0.9, (share, answered)
@@ -83,7 +45,7 @@ def test_the_intervals_cover_as_often_as_they_say(family: str, patients: int, ep
 @pytest.mark.parametrize(
     ("patients", "epsilon"), [(500, 10.0), (1500, 3.0), (1500, 10.0), (10_000, 1.0), (10_000, 3.0)]
 )
-@pytest.mark.parametrize("family", sorted(OUTCOMES))
+@pytest.mark.parametrize("family", sorted(QUESTIONS))
 def test_in_many_more_releases(family: str, patients: int, epsilon: float) -> None:
     share, answered = covered(family, patients, epsilon, runs=300)
     assert 0.92 <= share <= 0.99 and answered > 0.9, (share, answered)

@@ -275,6 +275,7 @@ def test_the_registry_knows_the_analyses_and_the_shapes_of_code():
     code = ("code-aggregate", "code-per-block", "code-per-patient")
     built_in = (
         "cox",
+        "cox-private",
         "crosstab",
         "diffprivlib",
         "glm",

@@ -1,7 +1,8 @@
 """Where private regressions begin: close to their solutions, from first and second moments.
 
 Of white covariates z that were normal, a linear model's coefficients are the covariances with the outcome, a logistic
-model's those of the linear discriminant between patients with and without it, and of counts the slopes of their roots.
+model's those of the linear discriminant between patients with and without it, and of counts or events the mean of z
+among them, less that among all.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from synthema_core.secure_sum.layout import Floats
 
 _CUT = 3.0
 """Residual standard deviations beyond which a linear model's residuals are cut."""
-_ONE = np.ones((1, 1))
+_FEWEST_EVENTS = 3.0
+"""Deviations of the noise in an information: neighbouring steps with fewer events are tied."""
 
 
 def begin_glm(family: Family, unit: float, offset_reach: float, moments: Moments) -> Start:
@@ -38,7 +40,7 @@ def _linear(mean: float, slopes: Floats, square: float, unsure: float) -> Start:
     variance = max(square - mean**2, unsure, 1e-6)
     residual = max(variance - float(slopes @ slopes), variance / 20)
     cut = min(2.0, _CUT * math.sqrt(residual))
-    return Start(np.append(mean, slopes) / cut, Bounds(cut), _ONE)
+    return Start(np.append(mean, slopes) / cut, Bounds(cut))
 
 
 def _logistic(mean: float, slopes: Floats, margin: float) -> Start:
@@ -46,14 +48,51 @@ def _logistic(mean: float, slopes: Floats, margin: float) -> Start:
     apart = slopes / (share * (1 - share))
     beta = _limited(apart / max(0.3, 1 - share * (1 - share) * float(apart @ apart)), 2.0)
     intercept = math.log(share / (1 - share)) - float(beta @ apart) * (1 - 2 * share) / 2
-    return Start(np.append(intercept, beta), Bounds(), _ONE)
+    return Start(np.append(intercept, beta), Bounds())
 
 
 def _counts(mean: float, slopes: Floats, raised: float) -> Start:
     """`slopes`: of the logarithm of the mean, by the roots of counts."""
     beta = _limited(slopes, 1.5)
     intercept = math.log(mean / raised) - float(beta @ beta) / 2
-    return Start(np.append(intercept, beta), Bounds(2 * math.sqrt(mean) + 1, max(0.1, 2 * mean)), _ONE)
+    return Start(np.append(intercept, beta), Bounds(2 * math.sqrt(mean) + 1, max(0.1, 2 * mean)))
+
+
+def begin_hazards(moments: Moments) -> Start:
+    """Of baselines by step, in events a step.
+
+    Tied steps have hazards of their own up to a common factor: those of Round 1, as far as their events are more than
+    its noise.
+    """
+    steps = len(moments.score)
+    events, exposed = np.maximum(moments.score, 0.0), np.maximum(moments.weight * steps, 1e-9)
+    all_events = max(float(moments.score.sum()), 1.0)
+    tie = _tied(moments.score, max(_FEWEST_EVENTS * moments.noise[1], all_events / 50))
+    beta = _limited(moments.mixed / all_events, 1.5)
+    rates = np.clip(np.maximum(tie.T @ events, 1.0) / (tie.T @ exposed), 1e-6, 1e3)
+    base = np.log((events + 2 * moments.noise[0]) / ((tie @ rates) * exposed + 2 * moments.noise[0]))
+    return Start(np.append(np.log(rates) - float(beta @ beta) / 2, beta), Bounds(), base, tie)
+
+
+def _tied(events: Floats, fewest: float) -> Floats:
+    """(steps, fewer) of 0 and 1: neighbours together, until each has so many events or there is one."""
+    groups: list[list[int]] = [[]]
+    so_far = 0.0
+    for step, count in enumerate(events.tolist()):
+        groups[-1].append(step)
+        so_far += count
+        if so_far >= fewest:
+            groups.append([])
+            so_far = 0.0
+    rest = groups.pop()
+    if groups:
+        groups[-1].extend(rest)
+    else:
+        groups.append(rest)
+    tie = np.zeros((len(events), len(groups)))
+    for column, group in enumerate(groups):
+        tie[group, column] = 1.0
+    return tie
 
 
 def _limited(beta: Floats, longest: float) -> Floats:

@@ -1,40 +1,35 @@
-"""The hub's part in a private regression: noisy Newton steps, averaged.
+"""The hub's part in a private regression: from noisy sums, Round by Round, to estimates with their covariance.
 
-Round 1 asks for moments: from them come the frame in which covariates are white, and where to begin. Every later Round
-asks for the score and the information where the estimates so far are, on average, and makes another estimate by a
-Newton step. Around the solution each of these has its own noise and nothing else, so their mean (Polyak and Juditsky
-1992) has the noise of all Rounds together: with R Rounds, sqrt(R / (R - 1)) times what a single one could have had.
-Estimates that were made from too far away, so that the score is no straight line up to there, are left out of the mean.
-With V the information, its inverse times (V + the noise's variance) times its inverse is the covariance (Avella-Medina,
-Bradshaw and Loh 2023). Where the noise may hide a direction of the information, there is no estimate.
-
-Baselines of steps with too few events are made one (`tie`): the mean of a hazard over several steps.
+Round 1 asks for moments: from them come a first frame in which covariates are white, and where to begin. Every
+later Round asks for the score and the information where the estimates so far are, on average, and makes a Newton step
+(`newton`). The information then makes a better frame: noise that is equal in all directions does the least harm there.
+With V the information, its inverse times (V + the noise's covariance) times its inverse is the covariance of estimates
+(Avella-Medina, Bradshaw and Loh 2023). Where the noise may hide a direction of the information, there is none.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from synthema_core.analyses.private_regression.covariates import Frame
 from synthema_core.analyses.private_regression.families import Bounds
+from synthema_core.analyses.private_regression.information import inverse_of, is_clear, solved, with_one_intercept
+from synthema_core.analyses.private_regression.newton import Step, Together
 from synthema_core.analyses.private_regression.vectors import Totals
 from synthema_core.analyses.regression.partial_likelihood import from_upper_triangle
 from synthema_core.errors import RoundFailed
 from synthema_core.secure_sum.layout import Floats
 
 ROUNDS = 6
-_CLEAR = 3.0
-_LONGEST_STEP = 3.0
 _FLAT = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Of Round 1, as means over what weighs there: patients, or time under observation.
+    """Of Round 1, over what weighs there: patients, or time under observation.
 
     Parameters
     ----------
@@ -62,50 +57,69 @@ class Moments:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where to begin, what bounds the scores, and which baselines are one: (intercepts, fewer) of 0 and 1."""
+    """Where to begin, and what bounds the scores.
+
+    Parameters
+    ----------
+    theta
+        (fewer + p,): of tied intercepts and white covariates.
+    base, tie
+        (intercepts,) and (intercepts, fewer): all intercepts are base + tie @ the tied ones.
+    average
+        (p,): the covariates' mean.
+    """
 
     theta: Floats
     bounds: Bounds
-    tie: Floats
+    base: Floats = field(default_factory=lambda: np.zeros(1))
+    tie: Floats = field(default_factory=lambda: np.ones((1, 1)))
+    average: Floats = field(default_factory=lambda: np.zeros(0))
+
+    @property
+    def terms(self) -> int:
+        return len(self.theta) - int(self.tie.shape[1])
+
+    @property
+    def untied(self) -> Floats:
+        """(intercepts + p, fewer + p)."""
+        steps, fewer = self.tie.shape
+        whole = np.zeros((steps + self.terms, fewer + self.terms))
+        whole[:steps, :fewer], whole[steps:, fewer:] = self.tie, np.eye(self.terms)
+        return whole
+
+    def all_of(self, theta: Floats) -> Floats:
+        """(intercepts + p,), of tied ones."""
+        found: Floats = np.append(self.base, np.zeros(self.terms)) + self.untied @ theta
+        return found
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Estimates in white covariates, with their covariance: baselines (tied, so fewer), then coefficients.
+    """Estimates of covariates as they are, not white, with their covariance: tied intercepts, then coefficients.
 
     Parameters
     ----------
-    noise_variances
-        Of the mean score.
+    noise
+        The covariance of the noise in the mean score.
     squares
         The mean square of a score's residual over the mean information of an intercept.
     """
 
     theta: Floats
     information: Floats
-    noise_variances: Floats
+    noise: Floats
     squares: float
 
     def covariance(self, dispersion: float) -> Floats:
         """`dispersion`: the variance of scores in units of the information."""
-        inverse: Floats = np.linalg.inv(self.information).astype(np.float64)
-        found: Floats = self.sampling(dispersion) + inverse @ np.diag(self.noise_variances) @ inverse
+        inverse = inverse_of(self.information)
+        found: Floats = self.sampling(dispersion) + inverse @ self.noise @ inverse
         return found
 
     def sampling(self, dispersion: float) -> Floats:
         """What it would be without noise."""
-        found: Floats = dispersion * np.linalg.inv(self.information).astype(np.float64)
+        found: Floats = dispersion * inverse_of(self.information)
         return found
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A Round: where it asked, and what it found there."""
-
-    at: Floats
-    estimate: Floats
-    information: Floats
-    square: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +134,8 @@ class Course:
         From moments to a start.
     largest
         Of a patient's score and information, by the bounds: what shares are of.
-    used
-        The steps whose estimates are near enough to where they were made.
+    here
+        Where the next Round asks, in the frame, of tied intercepts.
     """
 
     intercepts: int
@@ -130,10 +144,10 @@ class Course:
     largest: Callable[[Bounds], tuple[float, float]]
     frame: Frame
     start: Start | None = None
+    here: Floats = field(default_factory=lambda: np.zeros(0))
     patients: tuple[float, ...] = ()
     steps: tuple[Step, ...] = ()
-    used: tuple[Step, ...] = ()
-    fit: Fit | None = field(default=None)
+    fit: Fit | None = None
 
     @classmethod
     def new(
@@ -152,16 +166,7 @@ class Course:
     @property
     def theta(self) -> Floats:
         """Of all intercepts and terms, where the next Round is asked about; zeros in the first."""
-        if self.start is None:
-            return np.zeros(self.size)
-        return _untied(self.start.tie, self.terms) @ self._here
-
-    @property
-    def _here(self) -> Floats:
-        """The mean of the estimates that are used; tied."""
-        assert self.start is not None, "Round 1 is over"
-        here: Floats = np.mean([step.estimate for step in self.used], axis=0) if self.used else self.start.theta
-        return here
+        return self.start.all_of(self.here) if self.start else np.zeros(self.size)
 
     @property
     def mean_patients(self) -> float:
@@ -177,65 +182,62 @@ class Course:
             If the last Round is over and the noise may hide the model.
         """
         counted = (*self.patients, totals.patients)
-        if self.start is None:
-            return replace(self._begun(totals, noise), patients=counted)
-        return replace(self._stepped(totals, noise), patients=counted)
-
-    # Round 1
+        found = self._stepped(self.start, totals, noise) if self.start else self._begun(totals, noise)
+        return replace(found, patients=counted)
 
     def _begun(self, totals: Totals, noise: Totals) -> Course:
         bound, first = self.frame.bound, self.intercepts
         matrix = self._matrix(totals.information) * bound
         in_weight = float(noise.information) * bound
-        weight = np.diag(matrix)[:first]
-        whole = max(float(weight.sum()), in_weight, 1e-9)
-        centre = np.clip(matrix[:first, first:].sum(axis=0) / whole, -1.0, 1.0)
-        spread = matrix[first:, first:] / whole - np.outer(centre, centre)
-        sizes, directions = np.linalg.eigh(spread)
-        sizes = np.maximum(sizes, max(2 * in_weight / whole, _FLAT))
-        whitening = directions @ np.diag(sizes**-0.5) @ directions.T
+        whole, mixed, last = with_one_intercept(matrix, self.terms)
+        whole = max(whole, in_weight, 1e-9)
+        centre = np.clip(mixed / whole, -1.0, 1.0)
+        frame = Frame.whitening_of(centre, last / whole - np.outer(centre, centre), max(2 * in_weight / whole, _FLAT))
         score = totals.score * np.sqrt(bound)
-        moments = Moments(
-            patients=max(1.0, totals.patients),
-            score=score[:first],
-            weight=weight,
-            mixed=whitening @ (score[first:] - centre * score[:first].sum()),
-            square=totals.square,
-            noise=(float(noise.score) * float(np.sqrt(bound)), in_weight),
+        start = self.begins(
+            Moments(
+                patients=max(1.0, totals.patients),
+                score=score[:first],
+                weight=np.diag(matrix)[:first],
+                mixed=frame.whitening @ (score[first:] - centre * score[:first].sum()),
+                square=totals.square,
+                noise=(float(noise.score) * float(np.sqrt(bound)), in_weight),
+            )
         )
-        return replace(self, frame=Frame(centre, whitening), start=self.begins(moments))
+        return replace(self, frame=frame, start=replace(start, average=centre), here=start.theta)
 
-    # All others
+    def _stepped(self, start: Start, totals: Totals, noise: Totals) -> Course:
+        newest = self._step(start, totals, noise)
+        steps = (*self.steps, newest)
+        together = Together.of([step.seen_from(newest.way) for step in steps], self.terms)
+        if len(steps) == ROUNDS - 1:
+            return replace(self, steps=steps, here=together.theta, fit=self._fitted(together, newest.way))
+        frame = self.frame.whiter(*with_one_intercept(together.information, self.terms))
+        way = frame.out_of_white(len(start.theta) - self.terms)
+        return replace(self, steps=steps, frame=frame, here=solved(way, newest.way @ together.theta))
 
-    def _stepped(self, totals: Totals, noise: Totals) -> Course:
-        assert self.start is not None, "Round 1 is over"
-        most, steepest = self.largest(self.start.bounds)
-        bound, tie = self.frame.bound, _untied(self.start.tie, self.terms)
-        score = tie.T @ totals.score * most * np.sqrt(bound)
-        information = tie.T @ self._matrix(totals.information) @ tie * steepest * bound
-        in_one = float(noise.information) * steepest * bound
-        others = [step.information for step in self.used]
-        held = _held(np.mean([*others, information], axis=0), in_one / np.sqrt(len(others) + 1))
-        move = np.linalg.solve(held, score)
-        move *= min(1.0, _LONGEST_STEP / max(float(np.linalg.norm(move)), 1e-12))
-        newest = Step(self._here, self._here + move, information, totals.square * most**2)
-        noisy = (float(noise.score) * most) ** 2 * bound * tie.sum(axis=0)
-        found = replace(self, steps=(*self.steps, newest), used=_near(newest, (*self.steps, newest), held, noisy))
-        return found if len(found.steps) < ROUNDS - 1 else replace(found, fit=found._fitted(in_one, noisy))
+    def _step(self, start: Start, totals: Totals, noise: Totals) -> Step:
+        most, steepest = self.largest(start.bounds)
+        bound, untied = self.frame.bound, start.untied
+        return Step(
+            at=self.here,
+            score=untied.T @ totals.score * most * np.sqrt(bound),
+            information=untied.T @ self._matrix(totals.information) @ untied * steepest * bound,
+            noise=np.diag((float(noise.score) * most) ** 2 * bound * untied.sum(axis=0)),
+            unsure=float(noise.information) * steepest * bound,
+            square=totals.square * most**2,
+            way=self.frame.out_of_white(len(start.theta) - self.terms),
+        )
 
-    def _fitted(self, in_one: float, noisy: Floats) -> Fit:
-        """Of the steps that are used, `in_one` and `noisy` being the noise in one's information and score."""
-        many = len(self.used)
-        information: Floats = np.mean([step.information for step in self.used], axis=0)
-        deviation = in_one / math.sqrt(many)
-        if not _is_clear(information, len(information) - self.terms, deviation):
+    def _fitted(self, together: Together, way: Floats) -> Fit:
+        if not is_clear(together.found, together.deviation, self.terms):
             raise RoundFailed(
                 "The noise may hide what the model is about: it has no estimate.",
                 "Use fewer terms, larger groups, or a larger --epsilon.",
             )
-        held = _held(information, deviation)
-        square = float(np.mean([step.square for step in self.used]))
-        return Fit(self._here, held, noisy / many, square / max(float(held[0, 0]), 1e-9))
+        white, back = together.information, inverse_of(way)
+        squares = together.square / max(float(white[0, 0]), 1e-9)
+        return Fit(way @ together.theta, back.T @ white @ back, back.T @ together.noise @ back, squares)
 
     def _matrix(self, triangle: Floats) -> Floats:
         """Steps have no information in common: what is there is noise."""
@@ -243,46 +245,3 @@ class Course:
         first = self.intercepts
         matrix[:first, :first] = np.diag(np.diag(matrix)[:first])
         return matrix
-
-
-def _untied(tie: Floats, terms: int) -> Floats:
-    """(intercepts + terms, fewer + terms): from tied coefficients to all."""
-    all_, fewer = tie.shape
-    whole = np.zeros((all_ + terms, fewer + terms))
-    whole[:all_, :fewer], whole[all_:, fewer:] = tie, np.eye(terms)
-    return whole
-
-
-def _near(newest: Step, steps: Sequence[Step], information: Floats, noisy: Floats) -> tuple[Step, ...]:
-    """The steps that began so near to the newest estimate that a straight line led there, or that noise lies between.
-
-    Parameters
-    ----------
-    noisy
-        Variances of the noise in a score.
-    """
-    inverse = np.linalg.inv(information)
-    variance = float(np.trace(inverse + inverse @ np.diag(noisy) @ inverse))
-    reach = max(3 * variance, 0.5 * math.sqrt(variance / len(information)))
-    return tuple(step for step in steps if step is newest or float(((step.at - newest.estimate) ** 2).sum()) <= reach)
-
-
-def _held(information: Floats, deviation: float) -> Floats:
-    """The information with no direction below what the noise can make."""
-    sizes, directions = np.linalg.eigh(information)
-    floor = max(deviation * np.sqrt(len(sizes)), 0.02 * float(sizes[-1]), 1e-9)
-    held: Floats = directions @ np.diag(np.maximum(sizes, floor)) @ directions.T
-    return held
-
-
-def _is_clear(information: Floats, intercepts: int, deviation: float) -> bool:
-    """Whether what covariates tell, given the intercepts, stands clear of the noise in every direction."""
-    first, mixed, last = (
-        information[:intercepts, :intercepts],
-        information[:intercepts, intercepts:],
-        information[intercepts:, intercepts:],
-    )
-    if not np.diag(first).min() > deviation:
-        return False
-    left = last - mixed.T @ np.linalg.solve(first, mixed)
-    return bool(np.linalg.eigvalsh(left)[0] > _CLEAR * deviation)

@@ -7,12 +7,15 @@ Avella-Medina 2021). Whitening makes the noise equal in all directions, measured
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 
 from synthema_core.secure_sum.layout import Floats
+
+_AT_ONCE = 10.0
+"""A frame's variances change by no more from one Round to the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,30 @@ class Frame:
     @classmethod
     def plain(cls, terms: int) -> Self:
         return cls(np.zeros(terms), np.eye(terms))
+
+    @classmethod
+    def whitening_of(cls, centre: Floats, spread: Floats, smallest: float) -> Self:
+        """`spread`: the covariates' covariance, which is at least `smallest` in every direction."""
+        return cls(centre, _root(spread, smallest, np.inf))
+
+    def whiter(self, whole: float, mixed: Floats, last: Floats) -> Self:
+        """As white as the information says, of an intercept, with covariates of this frame, and of them."""
+        away = mixed / whole
+        spread = last / whole - np.outer(away, away)
+        centre = self.centre + np.linalg.solve(self.whitening, away)
+        return replace(
+            self,
+            centre=np.clip(centre, -1.0, 1.0),
+            whitening=_root(spread, 1 / _AT_ONCE, _AT_ONCE) @ self.whitening,
+        )
+
+    def out_of_white(self, intercepts: int) -> Floats:
+        """What coefficients of z, after so many intercepts, are to be multiplied with to be those of x."""
+        terms = len(self.centre)
+        way = np.eye(intercepts + terms)
+        way[:intercepts, intercepts:] = -(self.whitening @ self.centre)
+        way[intercepts:, intercepts:] = self.whitening.T
+        return way
 
     @property
     def bound(self) -> float:
@@ -53,3 +80,10 @@ class Frame:
     @classmethod
     def read(cls, values: Floats, terms: int) -> Self:
         return cls(values[:terms], values[terms:].reshape(terms, terms))
+
+
+def _root(spread: Floats, smallest: float, largest: float) -> Floats:
+    """The inverse of its square root, with variances held between the two."""
+    sizes, directions = np.linalg.eigh(spread)
+    root: Floats = directions @ np.diag(np.clip(sizes, smallest, largest) ** -0.5) @ directions.T
+    return root

@@ -1,13 +1,18 @@
-"""The parts that private regressions have in common: what a Round asks, what a site adds, who is counted."""
+"""What private regressions have in common: what a Round asks, what a site adds, who is counted."""
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synthema_core.analyses import cuts
+from synthema_core.analyses.base import Done, Next, Patients, Rows, Sums
+from synthema_core.analyses.options import check_confidence
 from synthema_core.analyses.private_regression.course import ROUNDS, Course
 from synthema_core.analyses.private_regression.covariates import Frame
 from synthema_core.analyses.private_regression.families import Bounds
@@ -20,10 +25,14 @@ from synthema_core.analyses.private_regression.vectors import (
     sensitivity_of,
     summed,
 )
-from synthema_core.errors import Refused
+from synthema_core.canonical import Json
+from synthema_core.design import Design
+from synthema_core.errors import InvalidPlan, Refused
+from synthema_core.privacy.bounding import Bounding
 from synthema_core.secure_sum.layout import Block, Floats, Layout
 
 MOST_PATIENTS = 10_000_000.0
+_MOST_TERMS = 20
 _FARTHEST = 1e6
 
 
@@ -61,48 +70,106 @@ def check_asked(values: Floats, intercepts: int, terms: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """How many numbers a private regression has.
+class PrivateRegression(ABC):
+    """How an outcome depends on covariates, with noise: six Rounds, in each of which a patient adds one vector.
 
     Parameters
     ----------
     cuts
-        Whether those are counted of whom rows are left out.
+        Whether the schema allows a patient more than the one row that is kept. Then those are counted who have more.
     """
 
-    intercepts: int
-    terms: int
+    design: Design
     cuts: bool
+    confidence: float
+
+    private: ClassVar[bool] = True
+    answer_seconds: ClassVar[float] = 0.0
+    exact_times: ClassVar[bool] = False
+    time_step: ClassVar[float | None] = None
+
+    def __post_init__(self) -> None:
+        check_confidence(self.confidence)
+        if len(self.design.terms) > _MOST_TERMS:
+            raise InvalidPlan(
+                f"With noise, a model has at most {_MOST_TERMS} coefficients.", "Use fewer terms or levels."
+            )
+
+    # What a regression says of itself
+
+    @property
+    @abstractmethod
+    def intercepts(self) -> int:
+        """How many there are."""
+
+    @property
+    @abstractmethod
+    def columns(self) -> tuple[str, ...]: ...
+
+    @abstractmethod
+    def cohort(self, rows: Rows) -> NDArray[np.bool_]:
+        """(n,): whose columns have values."""
+
+    @abstractmethod
+    def course(self) -> Course:
+        """Before the first Round."""
+
+    @abstractmethod
+    def parts(self, rows: Rows, asked: Asked) -> Parts:
+        """Of each patient of the cohort."""
+
+    @abstractmethod
+    def result(self, course: Course, sums: Sums) -> dict[str, Json]: ...
+
+    # What follows from it
 
     @property
     def _size(self) -> int:
-        return self.intercepts + self.terms
+        return self.intercepts + len(self.design.terms)
 
     @property
     def layout(self) -> Layout:
-        vectors = Block("vectors", length_of(self._size), MOST_PATIENTS, BITS)
-        return Layout((vectors, self.cut) if self.cut else (vectors,))
+        return Layout((self._vectors, self.cut_block) if self.cut_block else (self._vectors,))
 
     @property
-    def cut(self) -> Block | None:
+    def _vectors(self) -> Block:
+        return Block("vectors", length_of(self._size), MOST_PATIENTS, BITS)
+
+    @property
+    def cut_block(self) -> Block | None:
         return cuts.cut_block(MOST_PATIENTS, BITS) if self.cuts else None
+
+    @property
+    def max_rounds(self) -> int:
+        return ROUNDS
 
     @property
     def sensitivity(self) -> float:
         """Of one Round."""
         own = sensitivity_of(self._size)
-        return math.hypot(own, 2.0**self.cut.fractional_bits) if self.cut else own
+        return math.hypot(own, 2.0**self.cut_block.fractional_bits) if self.cut_block else own
 
-    def added(self, parts: Parts, cut: int) -> Floats:
-        """A site's Contribution: at its bound it is clipped, as a refusal would tell of rows."""
-        vectors = summed(parts)
-        values = np.append(vectors, float(cut)) if self.cuts else vectors
-        return np.clip(values, -MOST_PATIENTS, MOST_PATIENTS)
+    def cohort_size(self, rows: Rows) -> int:
+        return int(np.count_nonzero(self.cohort(rows)))
 
-    def after(self, course: Course, values: Floats, noise_variance: float) -> Course:
-        """The Course with a Round's sum of vectors."""
-        deviation = math.ldexp(math.sqrt(noise_variance), -BITS)
-        return course.after(read(values, self._size), deviations(deviation))
+    def begin(self) -> Next:
+        course = self.course()
+        return Next(Asked.of(course).values(), course)
 
+    def check_input(self, values: Floats) -> None:
+        check_asked(values, self.intercepts, len(self.design.terms))
 
-__all__ = ["MOST_PATIENTS", "ROUNDS", "Asked", "Shape", "check_asked"]
+    def contribution(self, rows: Rows, values: Floats, patients: Patients, /) -> Floats:
+        """The vectors' sum: at its bound it is clipped, as a refusal would tell of rows."""
+        bounded = Bounding(1).apply({name: rows[name] for name in self.columns}, patients)
+        cohort = self.cohort(bounded.rows)
+        own = {name: column[cohort] for name, column in bounded.rows.items()}
+        added = summed(self.parts(own, Asked.read(values, len(self.design.terms))))
+        if self.cuts:
+            added = np.append(added, float(bounded.cut.sum()))
+        return np.clip(added, -MOST_PATIENTS, MOST_PATIENTS)
+
+    def advance(self, memory: Any, sums: Sums) -> Next | Done:
+        deviation = math.ldexp(math.sqrt(sums.noise_variance), -BITS)
+        course = memory.after(read(sums.blocks["vectors"], self._size), deviations(deviation))
+        return Next(Asked.of(course).values(), course) if course.fit is None else Done(self.result(course, sums))

@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from synthema_core.analyses import cuts
+from synthema_core.analyses.base import Sums
 from synthema_core.analyses.private_regression.course import Course
+from synthema_core.analyses.private_regression.question import PrivateRegression
+from synthema_core.analyses.private_regression.vectors import deviations
 from synthema_core.analyses.regression.model_tests import finite_exp, wald_test
 from synthema_core.canonical import Json
 from synthema_core.design import Design
 from synthema_core.secure_sum.layout import Floats
+
+_NOT_TOLD: Mapping[str, Json] = {
+    "offset": None,
+    "weights": None,
+    "l2": 0.0,
+    "robust": False,
+    "site_effects": False,
+    "statistic": "z",
+    "events": None,
+    "overall": None,
+    "r_squared": None,
+    "residual_sd": None,
+    "dispersion": None,
+}
+"""What results of exact forms, or of other families, have besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +79,7 @@ class Estimates:
 def estimates_of(
     course: Course, design: Design, unit: float, moved: float, effect: str, confidence: float, dispersion: float
 ) -> Estimates:
-    """From white covariates to original units.
+    """Of the columns as a researcher knows them.
 
     Parameters
     ----------
@@ -73,24 +92,47 @@ def estimates_of(
     """
     fit = course.fit
     assert fit is not None, "the Rounds are over"
-    terms = course.terms
-    first = len(fit.theta) - terms
-    back = np.zeros((1 + terms, len(fit.theta)))
-    back[1:, first:] = course.frame.whitening.T
-    if course.intercepts == 1:
-        back[0, 0] = 1.0
-        back[0, 1:] = -course.frame.centre @ course.frame.whitening.T
-    way = design.to_original(intercept=True) @ back * unit
-    covariance, without_noise = (way @ part @ way.T for part in (fit.covariance(dispersion), fit.sampling(dispersion)))
+    first = len(fit.theta) - course.terms
+    single = int(course.intercepts == 1)
+    kept = np.zeros((1 + course.terms, len(fit.theta)))
+    kept[0, 0], kept[1:, first:] = single, np.eye(course.terms)
+    way = (design.to_original(intercept=True) @ kept * unit)[1 - single :]
     values = way @ fit.theta
-    values[0] += moved
+    values[0] += moved * single
+    covariance, without_noise = (way @ part @ way.T for part in (fit.covariance(dispersion), fit.sampling(dispersion)))
     shares = 1 - np.diag(without_noise) / np.maximum(np.diag(covariance), 1e-300)
-    start = 0 if course.intercepts == 1 else 1
-    kept = slice(start, None)
-    return Estimates(values[kept], covariance[kept, kept], np.clip(shares[kept], 0.0, 1.0), effect, confidence)
+    return Estimates(values, covariance, np.clip(shares, 0.0, 1.0), effect, confidence)
 
 
-def term_entries(design: Design, estimates: Estimates, first: int) -> list[Json]:
+def told(question: PrivateRegression, course: Course, sums: Sums, estimates: Estimates) -> dict[str, Json]:
+    """What results of all private regressions have."""
+    deviation = sums.deviation(question.layout.blocks[0])
+    counted = _patients(course, deviations(deviation).patients, question.confidence)
+    first = int(course.intercepts == 1)
+    names = [*(["Intercept"] if first else []), *(term.name for term in question.design.terms)]
+    intercept: Json = {"name": "Intercept", "label": "Intercept", **estimates.number(0)} if first else None
+    return {
+        **_NOT_TOLD,
+        "private": True,
+        "confidence": question.confidence,
+        "effect": estimates.effect,
+        "patients": counted["shown"],
+        "counted": counted,
+        "intercept": intercept,
+        "terms": _terms(question.design, estimates, first),
+        "covariates": _covariates(question.design, estimates, first),
+        "covariance": {"terms": list[Json](names), "values": estimates.covariance.tolist()},
+        "noise_standard_deviation": deviation,
+        "bounding": cuts.told(
+            "Each patient counts once, by one row" if question.cuts else "Each patient counts once",
+            sums,
+            question.cut_block,
+            question.confidence,
+        ),
+    }
+
+
+def _terms(design: Design, estimates: Estimates, first: int) -> list[Json]:
     """One a coefficient; `first`: the place of the first term among the estimates."""
     return [
         {"name": term.name, "label": term.label, "unit": term.unit, "per": term.per, **estimates.number(first + place)}
@@ -98,7 +140,7 @@ def term_entries(design: Design, estimates: Estimates, first: int) -> list[Json]
     ]
 
 
-def covariate_entries(design: Design, estimates: Estimates, first: int) -> list[Json]:
+def _covariates(design: Design, estimates: Estimates, first: int) -> list[Json]:
     """One a term of the formula, with the Wald test of it as a whole."""
     names = [term.name for term in design.terms]
     return [
@@ -113,7 +155,7 @@ def covariate_entries(design: Design, estimates: Estimates, first: int) -> list[
     ]
 
 
-def patients_entry(course: Course, deviation: float, confidence: float) -> dict[str, Json]:
+def _patients(course: Course, deviation: float, confidence: float) -> dict[str, Json]:
     """How many patients there are, from all Rounds; `deviation`: of the noise in one Round's number."""
     error = deviation / math.sqrt(len(course.patients))
     reach = float(ndtri(0.5 + confidence / 2)) * error

@@ -111,6 +111,7 @@ class Cox:
     name: ClassVar[str] = "cox"
     title: ClassVar[str] = "Cox proportional hazards, stratified by site"
     private: ClassVar[bool] = False
+    private_form: ClassVar[str] = "cox-private"
     answer_seconds: ClassVar[float] = 0.0
     exact_times: ClassVar[bool] = False
 
