@@ -125,10 +125,7 @@ def _scale(result: _Values, rows: Sequence[_Row]) -> Scale:
 
 
 def _heading(canvas: Canvas, result: _Values) -> None:
-    outcome, short = (
-        result["outcome"],
-        {"odds ratio": "OR", "rate ratio": "RR"}.get(result["effect"], "Difference"),
-    )
+    outcome, short = result["outcome"], _SHORT.get(result["effect"], "Difference")
     canvas.text(16, 26, result["title"], size=16, weight="600")
     unit = f" ({outcome['unit']})" if outcome["unit"] else ""
     canvas.text(16, 46, shortened(f"Outcome: {outcome['label']}{unit}", 115), size=12, fill=SOFT)
@@ -154,8 +151,8 @@ def _axis(canvas: Canvas, x: Scale, bottom: float, result: _Values) -> None:
     )
     canvas.text((x.start + x.end) / 2, bottom + 36, label, anchor="middle")
     less, more = ("← less", "more →") if is_ratio else ("← lower", "higher →")
-    canvas.text(x.start - 8, bottom + 36, less, size=10.5, fill=SOFT, anchor="end")
-    canvas.text(x.end + 8, bottom + 36, more, size=10.5, fill=SOFT)
+    canvas.text(x.start - 16, bottom + 36, less, size=10.5, fill=SOFT, anchor="end")
+    canvas.text(x.end + 16, bottom + 36, more, size=10.5, fill=SOFT)
 
 
 def _draw_row(canvas: Canvas, x: Scale, row: _Row, y: float, result: _Values) -> None:

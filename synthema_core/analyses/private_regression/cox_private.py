@@ -150,7 +150,7 @@ class PrivateCox(PrivateRegression):
             "kind": "cox-private",
             "title": self.title,
             "formula": self.design.formula,
-            "family": "hazards",
+            "family": "proportional hazards",
             "outcome": {"text": self.event.name, "label": label, "unit": ""},
             "time": {**self.time.to_dict(), "horizon": self.horizon},
             "baseline": self._baseline(course),
@@ -158,7 +158,8 @@ class PrivateCox(PrivateRegression):
                 [
                     "The baseline hazard is common to all sites, and constant within its steps.",
                     "Patients are followed until the model expects one event of them.",
-                ]
+                ],
+                "Likelihood, concordance and checks of proportional hazards are not told",
             ),
         }
 

@@ -155,7 +155,9 @@ class PrivateGlm(PrivateRegression):
             "offset": response.offset.text if response.offset else None,
             "residual_sd": math.sqrt(dispersion) * unit if gaussian else None,
             "dispersion": dispersion if response.family is Family.POISSON else None,
-            "notes": notes_of(["The intercept is common to all sites.", *_notes(response.family)]),
+            "notes": notes_of(
+                ["The intercept is common to all sites.", *_notes(response.family)], "Deviance, AIC and R² are not told"
+            ),
         }
 
 

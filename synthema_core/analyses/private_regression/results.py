@@ -163,10 +163,10 @@ def _patients(course: Course, deviation: float, confidence: float) -> dict[str, 
     return {"count": number, "shown": max(0, round(number)), "lower": number - reach, "upper": number + reach}
 
 
-def notes_of(own: Sequence[str]) -> list[Json]:
+def notes_of(own: Sequence[str], kept_back: str) -> list[Json]:
     return [
         *own,
         "Intervals and tests contain the privacy noise and the chance of other patients of this kind.",
         "Patients with far covariates count for less, so that nobody's part in a sum is large.",
-        "Deviance, AIC and R² are not told: each would cost noise of its own.",
+        f"{kept_back}: each would cost noise of its own.",
     ]
