@@ -70,6 +70,12 @@ DESCRIPTIONS: Mapping[str, Description] = {
         (("missing", "", "a missing value is a level of its own"), _CONFIDENCE),
         "crosstab --rows group --columns d3",
     ),
+    "crosstab-private": Description(
+        "The same with noise; `crosstab --epsilon E` asks for it.",
+        (("rows", "A", "a category or boolean"), ("columns", "B", "another one")),
+        (("missing", "", "a missing value is a level of its own"), _CONFIDENCE),
+        "crosstab-private --rows group --columns d3 --epsilon 3",
+    ),
     "histogram": Description(
         "How many patients have which values? Counts with noise.",
         (),

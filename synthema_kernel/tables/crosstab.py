@@ -19,7 +19,7 @@ _EFFECTS = {
 def tables(values: _Values) -> list[Table]:
     found = [_counts(values)]
     if values["tests"] and values["tests"]["chi_square"]:
-        found.append(_tests(values["tests"]))
+        found.append(_noisy_tests(values["tests"]) if values.get("private") else _tests(values["tests"]))
     if values["effects"]:
         found.append(_effects(values))
     return [*found, Table(("To read with these numbers",), [(note,) for note in notes(values)])]
@@ -67,6 +67,13 @@ def _tests(tests: _Values) -> Table:
     return Table(("Test", "Statistic", "df", "p"), rows, "Are they independent?", frozenset({1, 2, 3}))
 
 
+def _noisy_tests(tests: _Values) -> Table:
+    told = (("Chi-square, weighed by noise", "chi_square", "statistic"), ("Trend over the levels, z", "trend", "z"))
+    rows = [(name, number(tests[key][what], 2), p_value(tests[key]["p"])) for name, key, what in told if tests[key]]
+    caption = f"Are they independent? By {tests['draws']:,} tables drawn with noise"
+    return Table(("Test", "Statistic", "p"), rows, caption, frozenset({1, 2}))
+
+
 def _effects(values: _Values) -> Table:
     rows = [
         (name, number(told["value"]), f"{number(told['lower'])} to {number(told['upper'])}")
@@ -87,12 +94,25 @@ def notes(values: _Values) -> list[str]:
             "give such a number back. No test is given: its exact value could, too."
         )
     tests = values["tests"]
-    if tests and tests["chi_square"] and tests["chi_square"]["smallest_expected"] < 5:
+    if values.get("private"):
+        said.append(_of_noise(values))
+    elif tests and tests["chi_square"] and tests["chi_square"]["smallest_expected"] < 5:
         said.append("The least expected count is below 5: Fisher's test is the one to read.")
     if values["left_out"] != 0:
         count = values["left_out"]
-        said.append(f"{'A few' if count is None else f'{count:,}'} patients lack one of the two and are left out.")
+        left_out = "A few" if count is None else f"{count:,}"
+        if values.get("private"):
+            left_out = f"About {count:,} (± {number(values['reach'], 0)})"
+        said.append(f"{left_out} patients lack one of the two and are left out.")
     return said
+
+
+def _of_noise(values: _Values) -> str:
+    within = (
+        f"within {number(values['reach'], 1)} of the true one with a confidence of {values['confidence'] * 100:g} %"
+    )
+    hidden = "" if values["tests"] else " So few patients may be all noise: there is no test."
+    return f"Each count has noise and is {within}; tests and intervals contain it.{hidden}"
 
 
 def records(values: _Values) -> Iterator[dict[str, Any]]:

@@ -277,6 +277,7 @@ def test_the_registry_knows_the_analyses_and_the_shapes_of_code():
         "cox",
         "cox-private",
         "crosstab",
+        "crosstab-private",
         "diffprivlib",
         "glm",
         "glm-private",
