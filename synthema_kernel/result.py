@@ -12,10 +12,12 @@ from synthema_kernel import markup, model_tables, outcome, provenance, result_ta
 from synthema_kernel.figures import code, forest, histogram, kaplan_meier, mean
 from synthema_kernel.figures import crosstab as crosstab_figure
 from synthema_kernel.figures import glm as glm_figure
+from synthema_kernel.figures import incidence as incidence_figure
 from synthema_kernel.figures import summary as summary_figure
 from synthema_kernel.tables import cox, histogram_exact
 from synthema_kernel.tables import crosstab as crosstab_tables
 from synthema_kernel.tables import glm as glm_tables
+from synthema_kernel.tables import incidence as incidence_tables
 from synthema_kernel.tables import kaplan_meier as kaplan_meier_tables
 from synthema_kernel.tables import summary as summary_tables
 
@@ -37,6 +39,7 @@ class _Kind:
 _OF_CODE = _Kind(code.draw, outcome.tables, outcome.records)
 _KINDS: Mapping[str, _Kind] = {
     "kaplan-meier": _Kind(kaplan_meier.draw, kaplan_meier_tables.tables, kaplan_meier_tables.records),
+    "cumulative-incidence": _Kind(incidence_figure.draw, incidence_tables.tables, incidence_tables.records),
     "cox": _Kind(forest.draw, cox.tables, cox.records),
     "cox-private": _Kind(glm_figure.draw, glm_tables.tables, glm_tables.records),
     "glm": _Kind(glm_figure.draw, glm_tables.tables, glm_tables.records),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 _CONFIDENCE = ("confidence", "C", "coverage of intervals; 0.95 if left out")
 _TIME = ("time", "T", "the time column, from 0 on")
 _EVENT = ("event", "E", "a yes-or-no column: whether the time ended in the event")
+_COMPETING = ("competing", "A,B", "the events that exclude it, booleans")
 
 _OF_SUMMARY = (
     ("columns", "a,b", "what is described; all columns but identifiers if left out"),
@@ -137,6 +138,33 @@ DESCRIPTIONS: Mapping[str, Description] = {
             _CONFIDENCE,
         ),
         "kaplan-meier-private --time t2 --event d3 --group group --epsilon 3",
+    ),
+    "cumulative-incidence": Description(
+        "How often does an event come first, where others exclude it? Curves by group, with Gray's test.",
+        (_TIME, _EVENT, _COMPETING),
+        (
+            ("group", "G", "a category or boolean"),
+            ("by-levels", "a,b", "only these levels of it"),
+            ("step", "S", "width of the time grid; a month if left out"),
+            ("exact-times", "", "whole-numbered times as they are, where a site allows it"),
+            ("horizon", "T", "the end of the curves"),
+            ("at", "t1,t2", "incidence to these times, compared where there are two groups"),
+            _CONFIDENCE,
+        ),
+        "cumulative-incidence --time t2 --event relapse --competing died --group group",
+    ),
+    "cumulative-incidence-private": Description(
+        "The same with noise; `cumulative-incidence --epsilon E` asks for it.",
+        (_TIME, _EVENT, _COMPETING),
+        (
+            ("group", "G", "a category or boolean"),
+            ("by-levels", "a,b", "only these levels of it"),
+            ("step", "S", "width of the time grid; a twentieth of the horizon if left out"),
+            ("horizon", "T", "the end of the curves"),
+            ("at", "t1,t2", "incidence to these times, compared where there are two groups"),
+            _CONFIDENCE,
+        ),
+        "cumulative-incidence-private --time t2 --event relapse --competing died --epsilon 3",
     ),
     "cox": Description(
         "Which covariates raise or lower the hazard of an event, and by how much? Stratified by site.",

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from synthema_kernel.figures.canvas import (
     COLOURS,
     DASHES,
-    FAINT,
-    INK,
     NOTE_LENGTH,
     SOFT,
     Canvas,
@@ -21,14 +19,22 @@ from synthema_kernel.figures.canvas import (
     ticks,
     wrapped,
 )
+from synthema_kernel.figures.curves import (
+    LEFT,
+    PLOT_HEIGHT,
+    RIGHT,
+    ROW,
+    TOP,
+    WIDTH,
+    Trace,
+    axes,
+    lines,
+    numbers_at_risk,
+    steps,
+)
 from synthema_kernel.markup import p_value
 
-_WIDTH, _PLOT_HEIGHT = 760.0, 300.0
-_LEFT, _RIGHT, _TOP = 168.0, 24.0, 66.0
-_ROW = 18.0
 _Arm = Mapping[str, Any]
-_Points = list[tuple[float, float]]
-_Trace = Callable[[Sequence[float], Sequence[float]], _Points]
 
 
 def draw(result: Mapping[str, Any], small_print: Sequence[str] = ()) -> str:
@@ -42,24 +48,24 @@ def draw(result: Mapping[str, Any], small_print: Sequence[str] = ()) -> str:
     arms: Sequence[_Arm] = result["arms"]
     grid: Sequence[float] = result["grid"]
     notes = wrapped([*_notes(result), *small_print], NOTE_LENGTH)
-    below = _TOP + _PLOT_HEIGHT
+    below = TOP + PLOT_HEIGHT
     table_top = below + 66
-    height = table_top + _ROW * len(arms) + 16 + 15 * len(notes) + 8
-    canvas = Canvas(_WIDTH, height, result["title"], _description(result))
-    x = Scale(0, max([*grid, 0]) or 1, _LEFT, _WIDTH - _RIGHT)
-    y = Scale(0, 1, below, _TOP)
+    height = table_top + ROW * len(arms) + 16 + 15 * len(notes) + 8
+    canvas = Canvas(WIDTH, height, result["title"], _description(result))
+    x = Scale(0, max([*grid, 0]) or 1, LEFT, WIDTH - RIGHT)
+    y = Scale(0, 1, below, TOP)
     marks = [tick for tick in ticks(0, x.high, 7) if tick <= x.high]
     _heading(canvas, result)
-    _axes(canvas, result, x, y, marks)
-    trace = partial(_lines if result.get("private") else _steps, x=x, y=y)
+    axes(canvas, result, x, y, marks, "Free of the event")
+    trace = partial(lines if result.get("private") else steps, x=x, y=y)
     for index, arm in enumerate(arms):
         _band(canvas, _followed(grid, arm), arm, trace, COLOURS[index % len(COLOURS)])
     for index, arm in enumerate(arms):
         _curve(canvas, _followed(grid, arm), arm, trace, index)
         if not result.get("private"):
             _censored(canvas, _followed(grid, arm), arm, x, y, COLOURS[index % len(COLOURS)])
-    _numbers_at_risk(canvas, result, x, marks, table_top)
-    foot(canvas, notes, 16, table_top + _ROW * len(arms) + 24)
+    numbers_at_risk(canvas, result, x, marks, table_top)
+    foot(canvas, notes, 16, table_top + ROW * len(arms) + 24)
     return canvas.render()
 
 
@@ -98,47 +104,17 @@ def _heading(canvas: Canvas, result: Mapping[str, Any]) -> None:
     canvas.text(16, 46, shortened(f"Event: {label}{by} ({result['patients']} patients)", 115), size=12, fill=SOFT)
 
 
-def _axes(canvas: Canvas, result: Mapping[str, Any], x: Scale, y: Scale, marks: Sequence[float]) -> None:
-    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-        canvas.line(x.start, y(share), x.end, y(share), stroke=FAINT)
-        canvas.text(x.start - 8, y(share) + 4, f"{share * 100:g} %", size=11, fill=SOFT, anchor="end")
-    canvas.line(x.start, y.start, x.end, y.start)
-    for mark in marks:
-        canvas.line(x(mark), y.start, x(mark), y.start + 5)
-        canvas.text(x(mark), y.start + 19, plain(mark), size=11, fill=SOFT, anchor="middle")
-    time = result["time"]
-    unit = f" ({time['unit']})" if time["unit"] else ""
-    name = shortened(f"{time['label'] or time['column']}{unit}", 90)
-    canvas.text((x.start + x.end) / 2, y.start + 38, name, anchor="middle")
-    canvas.text(x.start - 56, (y.start + y.end) / 2, "Free of the event", anchor="middle", turned=True)
-
-
 def _followed(grid: Sequence[float], arm: _Arm) -> Sequence[float]:
     """The times to which a curve is drawn: it ends with its last patient, or where noise hides how many there are."""
     watched = zip(grid, arm["at_risk"], arm["survival"], strict=True)
     return [time for time, patients, value in watched if value is not None and (patients or not time)]
 
 
-def _lines(grid: Sequence[float], values: Sequence[float], x: Scale, y: Scale) -> _Points:
-    """Straight lines between the ends of steps."""
-    return [(x(time), y(value)) for time, value in zip(grid, values, strict=False)]
-
-
-def _steps(grid: Sequence[float], values: Sequence[float], x: Scale, y: Scale) -> _Points:
-    """The corners of a step curve that begins with 1 at time 0."""
-    points, height = [(x(0), y(1))], y(1)
-    for time, value in zip(grid, values, strict=False):
-        points.append((x(time), height))
-        height = y(value)
-        points.append((x(time), height))
-    return points
-
-
-def _band(canvas: Canvas, grid: Sequence[float], arm: _Arm, trace: _Trace, colour: str) -> None:
+def _band(canvas: Canvas, grid: Sequence[float], arm: _Arm, trace: Trace, colour: str) -> None:
     canvas.path([*trace(grid, arm["upper"]), *reversed(trace(grid, arm["lower"]))], fill=colour, fill_opacity=0.13)
 
 
-def _curve(canvas: Canvas, grid: Sequence[float], arm: _Arm, trace: _Trace, index: int) -> None:
+def _curve(canvas: Canvas, grid: Sequence[float], arm: _Arm, trace: Trace, index: int) -> None:
     colour, dash = COLOURS[index % len(COLOURS)], DASHES[index % len(DASHES)]
     canvas.path(trace(grid, arm["survival"]), stroke=colour, width=2.2, stroke_dasharray=dash)
 
@@ -147,18 +123,3 @@ def _censored(canvas: Canvas, grid: Sequence[float], arm: _Arm, x: Scale, y: Sca
     for time, gone, value in zip(grid, arm["censored"], arm["survival"], strict=False):
         if gone:
             canvas.line(x(time), y(value) - 4.5, x(time), y(value) + 4.5, stroke=colour, width=1.3)
-
-
-def _numbers_at_risk(canvas: Canvas, result: Mapping[str, Any], x: Scale, marks: Sequence[float], top: float) -> None:
-    """One row an arm, which is the legend at the same time: its line, its name, and the numbers under the axis."""
-    canvas.text(16, top - 8, "Patients at risk", size=11, weight="600")
-    grid: Sequence[float] = result["grid"]
-    for index, arm in enumerate(result["arms"]):
-        base = top + 10 + _ROW * index
-        colour, dash = COLOURS[index % len(COLOURS)], DASHES[index % len(DASHES)]
-        canvas.path([(16, base - 4), (40, base - 4)], stroke=colour, width=2.4, stroke_dasharray=dash)
-        canvas.text(46, base, shortened(arm["label"] or arm["code"], 18), size=11, fill=INK)
-        for mark in marks:
-            cell = next((i for i, time in enumerate(grid) if time >= mark - 1e-9), None)
-            if cell is not None:
-                canvas.text(x(mark), base, f"{arm['at_risk'][cell]:,}", size=11, anchor="middle")

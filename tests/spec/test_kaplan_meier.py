@@ -278,6 +278,8 @@ def test_the_registry_knows_the_analyses_and_the_shapes_of_code():
         "cox-private",
         "crosstab",
         "crosstab-private",
+        "cumulative-incidence",
+        "cumulative-incidence-private",
         "diffprivlib",
         "glm",
         "glm-private",

@@ -23,6 +23,7 @@ SCHEMA = Schema.from_dict(
             {"name": "infections", "type": "integer", "minimum": 0, "maximum": 40},
             {"name": "years", "type": "number", "minimum": 0, "maximum": 10},
             {"name": "died", "type": "boolean"},
+            {"name": "relapsed", "type": "boolean"},
         ],
     }
 )
@@ -52,5 +53,6 @@ def drawn(dice: Generator, patients: int) -> Rows:
         "hb": np.clip(11 + line + dice.normal(0, 1.5, patients), 0, 20),
         "years": np.minimum(dies, leaves),
         "died": (dies <= leaves).astype(np.float64),
+        "relapsed": ((dies <= leaves) & (dice.random(patients) < 0.4)).astype(np.float64),
         "infections": np.minimum(dice.poisson(np.exp(-0.3 + 0.5 * line)), 40).astype(np.float64),
     }

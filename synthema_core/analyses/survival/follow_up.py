@@ -15,13 +15,14 @@ from synthema_core.analyses.columns import Column, Factor, complete
 from synthema_core.analyses.options import Options
 from synthema_core.canonical import Json
 from synthema_core.errors import InvalidInput, InvalidPlan
-from synthema_core.schemas import Schema
+from synthema_core.schemas import Field, Kind, Schema
 from synthema_core.secure_sum.layout import Floats
 
 ON_GRID = 1e-9
 """0.1 * 3 is a rounding error above the third step of 0.1, and belongs to it."""
 _ALL = (("", "all patients"),)
 _MOST_CELLS = 20_000
+_USUAL_STEPS = {"days": 30.0, "weeks": 4.0, "months": 1.0, "years": 0.25}
 
 Common: TypeAlias = tuple[Column, Column, Factor | None, float, float]
 
@@ -118,6 +119,17 @@ def typed_group(typed: Options, schema: Schema) -> Factor | None:
     if "by-levels" in typed:
         raise InvalidInput("--by-levels chooses among the levels of a group.", "Give --group COLUMN, too.")
     return None
+
+
+def typed_grid(typed: Options, time: Field, longest: float) -> tuple[float, float, bool]:
+    """--step, --horizon and whether --exact-times; a step that is usual for the unit, if there is neither."""
+    exact_times = typed.flag("exact-times")
+    if exact_times and ("step" in typed or time.kind is not Kind.INTEGER):
+        raise InvalidInput("--exact-times is for whole-numbered times, without --step.", "Use --step alone.")
+    step = 1.0 if exact_times else typed.number("step", _USUAL_STEPS.get(time.unit, 0.0))
+    if step <= 0:
+        raise InvalidInput(f"The time grid on '{time.name}' needs a step above 0.", "Give --step, in its unit.")
+    return step, typed_horizon(typed, step, longest), exact_times
 
 
 def typed_horizon(typed: Options, step: float, longest: float) -> float:

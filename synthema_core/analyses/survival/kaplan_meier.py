@@ -23,17 +23,16 @@ from synthema_core.analyses.survival.follow_up import (
     FollowUp,
     check_times,
     read_common,
+    typed_grid,
     typed_group,
-    typed_horizon,
 )
 from synthema_core.analyses.survival.survival_summaries import FollowedArm, difference_at, pairs_of, restricted_means
 from synthema_core.analyses.survival.survival_tables import at_risk, log_rank, median_time, survival_curve
 from synthema_core.canonical import Json
-from synthema_core.errors import InvalidInput, InvalidPlan, Refused
-from synthema_core.schemas import Kind, Schema
+from synthema_core.errors import InvalidPlan, Refused
+from synthema_core.schemas import Schema
 from synthema_core.secure_sum.layout import Block, Floats, Layout
 
-_USUAL_STEPS = {"days": 30.0, "weeks": 4.0, "months": 1.0, "years": 0.25}
 _OPTIONS = ("time", "event", "group", "by-levels", "step", "exact-times", "horizon", "at", "rmst", "confidence")
 
 
@@ -76,13 +75,7 @@ class KaplanMeier(FollowUp):
         time, longest = time_field(schema, typed.required("time"))
         event = event_field(schema, typed.required("event"))
         group = typed_group(typed, schema)
-        exact_times = typed.flag("exact-times")
-        if exact_times and ("step" in typed or time.kind is not Kind.INTEGER):
-            raise InvalidInput("--exact-times is for whole-numbered times, without --step.", "Use --step alone.")
-        step = 1.0 if exact_times else typed.number("step", _USUAL_STEPS.get(time.unit, 0.0))
-        if step <= 0:
-            raise InvalidInput(f"The time grid on '{time.name}' needs a step above 0.", "Give --step, in its unit.")
-        horizon = typed_horizon(typed, step, longest)
+        step, horizon, exact_times = typed_grid(typed, time, longest)
         at = tuple(sorted(typed.numbers("at"))) if "at" in typed else ()
         rmst = typed.number("rmst", 0.0) if "rmst" in typed else None
         return cls(Column.of(time), Column.of(event), group, step, horizon, exact_times, typed.confidence(), at, rmst)

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from synthema_core.analyses.descriptive.noisy_tables import plausible
+from synthema_core.analyses.survival.monotone import falling
 from synthema_core.analyses.survival.noisy_curves import Interval, NoisyArm, at_risk, log_rank, split
 from synthema_core.analyses.survival.survival_summaries import holm
 from synthema_core.canonical import Json
@@ -137,7 +138,7 @@ class _Band:
     def of(cls, arm: NoisyArm) -> _Band:
         weights = np.array([1 / (point.variance + _CERTAIN) for point in arm.curve])
         middle, lower, upper = (
-            _falling(np.array([getattr(point, part) for point in arm.curve]), weights)
+            falling(np.array([getattr(point, part) for point in arm.curve]), weights)
             for part in ("value", "lower", "upper")
         )
         errors = [math.sqrt(point.variance) for point in arm.curve]
@@ -149,15 +150,6 @@ class _Band:
         if lowest is None and self.unknown:
             lowest = float(grid[len(self.lower) - 1])
         return [lowest, _half_at(grid, self.upper)]
-
-
-def _falling(values: Floats, weights: Floats) -> list[float]:
-    """The nearest values that never rise, between 0 and 1."""
-    from scipy.optimize import isotonic_regression  # large, and an idle site needs none of it
-
-    found = isotonic_regression(np.clip(values, 0.0, 1.0), weights=weights, increasing=False).x
-    held: list[float] = np.clip(found, 0.0, 1.0).tolist()
-    return held
 
 
 def _half_at(grid: Floats, falling: Sequence[float]) -> float | None:
