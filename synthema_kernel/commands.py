@@ -47,7 +47,11 @@ def describe(session: Session, line: Line) -> shown.Shown:  # noqa: ARG001
 
 
 def plan(session: Session, line: Line) -> shown.Shown:
-    return shown.plan(session.plan(question(line)))
+    from synthema_kernel import expected
+
+    patients = expected.sizes(line)
+    rehearsed = session.plan(question(line.without(expected.PATIENTS)))
+    return shown.plan(rehearsed, [expected.table(rehearsed, patients)] if patients else [])
 
 
 def run(session: Session, line: Line) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from synthema_core.errors import InvalidInput
@@ -87,6 +87,10 @@ class Line:
                 f"'{self.called}' does not understand '{self.words[most]}'.",
                 "Put quotes around a value of several words; see `%fed help`.",
             )
+
+    def without(self, option: str) -> Self:
+        """The same line, that option left out."""
+        return replace(self, options={name: value for name, value in self.options.items() if name != option})
 
     def word(self, index: int = 0) -> str:
         return self.words[index] if index < len(self.words) else ""

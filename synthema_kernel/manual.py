@@ -14,6 +14,7 @@ MANUAL = (
     ("%fed budget [DATASET] [--epsilon E]", "each site's privacy budget; or what one request of that cost would leave"),
     ("%fed budget [DATASET] --slider", "the same as a gauge on which you choose the cost"),
     ("%fed plan ANALYSIS ...", "what `run` would submit, tried on mock data; nothing is submitted"),
+    ("%fed plan ANALYSIS ... --patients N,M", "the same, and how wide intervals of a private one would be"),
     ("%fed run ANALYSIS ... [--dry-run]", "submit it for review at every site; returns at once"),
     ("%%remote ... [--dry-run]", "submit the functions in the cell below it; they are not run here"),
     ("%fed status [NAME]", "your requests, or one with each site's verdict and questions"),

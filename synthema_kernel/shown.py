@@ -197,9 +197,9 @@ def logs(name: str, shared: Sequence[Mapping[str, Any]]) -> Shown:
     return Shown(f"Logs of '{name}'", parts, [] if parts else ["No steward has shared a log of it."])
 
 
-def plan(rehearsed: Rehearsed) -> Shown:
-    """A Plan before it is submitted: what is asked, of whom, at which cost, and how the trial went."""
-    parts = [*asked(rehearsed), *shown_budget.outlook(rehearsed.leaves), *changes(rehearsed)]
+def plan(rehearsed: Rehearsed, more: Sequence[Part] = ()) -> Shown:
+    """A Plan before it is submitted: what is asked, of whom, at which cost, what to expect, and how the trial went."""
+    parts = [*asked(rehearsed), *more, *shown_budget.outlook(rehearsed.leaves), *changes(rehearsed)]
     said = [trial(rehearsed), *shown_budget.refusals(rehearsed.leaves), "Nothing was submitted."]
     return Shown(rehearsed.name, parts, said)
 

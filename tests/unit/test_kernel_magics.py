@@ -47,6 +47,12 @@ def test_plan_tries_on_mocks_and_submits_nothing(notebook: Notebook) -> None:
     assert isinstance(notebook.variable("mine"), Shown)
 
 
+def test_plan_says_how_wide_intervals_would_be(notebook: Notebook) -> None:
+    text = notebook.fed("plan histogram --dataset trial --column arm --purpose x --epsilon 1 --patients 100,1000")
+    assert "To expect, of invented patients: the 95 % interval of a count" in text
+    assert "1,000" in text and "epsilon 3" in text and "Nothing was submitted." in text
+
+
 def test_run_rehearses_submits_and_returns_at_once(notebook: Notebook) -> None:
     text = notebook.fed(f"run {KM} --name survival")
     assert "Submitted 'survival'" in text

@@ -25,6 +25,7 @@ from synthema_core.secure_sum.layout import Floats
 
 ROUNDS = 6
 _FLAT = 1e-3
+_NEVER_SURE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +225,7 @@ class Course:
             score=untied.T @ totals.score * most * np.sqrt(bound),
             information=untied.T @ self._matrix(totals.information) @ untied * steepest * bound,
             noise=np.diag((float(noise.score) * most) ** 2 * bound * untied.sum(axis=0)),
-            unsure=float(noise.information) * steepest * bound,
+            unsure=max(float(noise.information) * steepest * bound, _NEVER_SURE),
             square=totals.square * most**2,
             way=self.frame.out_of_white(len(start.theta) - self.terms),
         )
