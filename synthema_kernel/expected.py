@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -55,22 +56,39 @@ def table(rehearsed: Rehearsed, patients: Sequence[int]) -> Table:
         raise InvalidInput("Intervals are foreseen of private analyses.", f"Leave --{PATIENTS} out, or give --epsilon.")
     costs = [min(_HIGHEST, plan.privacy.epsilon * times) for times in _COSTLIER]
     told = {(size, cost): _middle(rehearsed, size, cost) for size in patients for cost in costs}
-    what = next((one[0] for one in told.values() if one), "no estimate")
-    cells = {place: one[2] if one else "no estimate" for place, one in told.items()}
+    what = next((one.what for one in told.values() if one), "no estimate")
+    cells = {place: one.spelled if one else "no estimate" for place, one in told.items()}
     heads = ("Patients", *(f"epsilon {cost:.3g}" for cost in costs))
     rows = [(f"{size:,}", *(cells[size, cost] for cost in costs)) for size in patients]
     return Table(heads, rows, f"To expect, of invented patients: {what}", frozenset({0, 1, 2, 3}))
 
 
-def _middle(rehearsed: Rehearsed, patients: int, cost: float) -> tuple[str, float, str] | None:
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """How wide an interval is.
+
+    Parameters
+    ----------
+    what
+        What it is an interval of.
+    half_width
+        In the unit of that; of a ratio, of its logarithm.
+    """
+
+    what: str
+    half_width: float
+    spelled: str
+
+
+def _middle(rehearsed: Rehearsed, patients: int, cost: float) -> Precision | None:
     """The median of some runs; None where most have no estimate."""
-    told = [_precision(rehearsed, patients, cost, run) for run in range(_RUNS)]
-    known = sorted((one for one in told if one), key=lambda one: one[1])
+    told = [precision(rehearsed, patients, cost, run) for run in range(_RUNS)]
+    known = sorted((one for one in told if one), key=lambda one: one.half_width)
     return known[len(known) // 2] if len(known) * 2 > _RUNS else None
 
 
-def _precision(rehearsed: Rehearsed, patients: int, cost: float, run: int) -> tuple[str, float, str] | None:
-    """What it is of, its size, and its spelling; None where there is no estimate."""
+def precision(rehearsed: Rehearsed, patients: int, cost: float, run: int) -> Precision | None:
+    """Of a result on invented patients; None where there is none. `run` says which invented patients and noise."""
     try:
         result = foresee(rehearsed.plan, rehearsed.schema, patients, cost, run)
     except RoundFailed:
@@ -78,32 +96,32 @@ def _precision(rehearsed: Rehearsed, patients: int, cost: float, run: int) -> tu
     return next(_OF_KIND[str(result["kind"])](result), None)
 
 
-def _wide(what: str, interval: tuple[float | None, float | None], unit: str) -> Iterator[tuple[str, float, str]]:
+def _wide(what: str, interval: tuple[float | None, float | None], unit: str) -> Iterator[Precision]:
     lower, upper = interval
     if lower is not None and upper is not None:
         half = (upper - lower) / 2
-        yield what, half, f"± {significant(half, half)} {unit}".rstrip()
+        yield Precision(what, half, f"± {significant(half, half)} {unit}".rstrip())
 
 
-def _factor(what: str, interval: tuple[float | None, float | None]) -> Iterator[tuple[str, float, str]]:
+def _factor(what: str, interval: tuple[float | None, float | None]) -> Iterator[Precision]:
     lower, upper = interval
     if lower and upper:
         half = math.log(upper / lower) / 2
-        yield what, half, f"×/÷ {number(math.exp(half), 2)}"
+        yield Precision(what, half, f"×/÷ {number(math.exp(half), 2)}")
 
 
-def _of_histogram(result: _Values) -> Iterator[tuple[str, float, str]]:
+def _of_histogram(result: _Values) -> Iterator[Precision]:
     cell = result["cells"][0]
     yield from _wide(f"the {_interval(result)} of a count", (cell["lower"], cell["upper"]), "patients")
 
 
-def _of_mean(result: _Values) -> Iterator[tuple[str, float, str]]:
+def _of_mean(result: _Values) -> Iterator[Precision]:
     about = f"the {_interval(result)} of the mean of {result['column']['label']}"
     if result["mean"]["value"] is not None:
         yield from _wide(about, (result["mean"]["lower"], result["mean"]["upper"]), result["column"]["unit"])
 
 
-def _of_summary(result: _Values) -> Iterator[tuple[str, float, str]]:
+def _of_summary(result: _Values) -> Iterator[Precision]:
     first = result["variables"][0]
     overall = first["overall"]
     if first["kind"] == "number":
@@ -114,7 +132,7 @@ def _of_summary(result: _Values) -> Iterator[tuple[str, float, str]]:
     yield from _wide(about, (100 * overall["lower"][0], 100 * overall["upper"][0]), "percentage points")
 
 
-def _of_crosstab(result: _Values) -> Iterator[tuple[str, float, str]]:
+def _of_crosstab(result: _Values) -> Iterator[Precision]:
     if result["effects"]:
         ratio = result["effects"]["odds_ratio"]
         yield from _factor(f"the {_interval(result)} of the odds ratio", (ratio["lower"], ratio["upper"]))
@@ -122,7 +140,7 @@ def _of_crosstab(result: _Values) -> Iterator[tuple[str, float, str]]:
     yield from _wide(f"the {_interval(result)} of a count", (0.0, 2 * result["reach"]), "patients")
 
 
-def _of_curves(result: _Values) -> Iterator[tuple[str, float, str]]:
+def _of_curves(result: _Values) -> Iterator[Precision]:
     grid, what = result["grid"], "survival"
     arm = result["arms"][0]
     if "causes" in arm:
@@ -133,7 +151,7 @@ def _of_curves(result: _Values) -> Iterator[tuple[str, float, str]]:
         yield from _wide(about, (100 * arm["lower"][place], 100 * arm["upper"][place]), "percentage points")
 
 
-def _of_model(result: _Values) -> Iterator[tuple[str, float, str]]:
+def _of_model(result: _Values) -> Iterator[Precision]:
     """Of the coefficient that is least sure."""
     term = max(result["terms"], key=lambda one: float(one["standard_error"]))
     about = f"the {_interval(result)} of the {result['effect']} of {term['label']}"
@@ -145,7 +163,7 @@ def _interval(result: _Values) -> str:
     return f"{result['confidence'] * 100:g} % interval"
 
 
-_OF_KIND: Mapping[str, Callable[[_Values], Iterator[tuple[str, float, str]]]] = {
+_OF_KIND: Mapping[str, Callable[[_Values], Iterator[Precision]]] = {
     "histogram": _of_histogram,
     "mean": _of_mean,
     "summary": _of_summary,

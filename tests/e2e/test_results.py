@@ -107,6 +107,17 @@ def test_a_release_says_where_it_comes_from_and_every_site_has_its_digest(federa
         assert ended.events[-1].detail["release_digest"] == release.digest
 
 
+def test_a_private_curve_is_near_the_pooled_one(federation: Running) -> None:
+    typed = {"time": "futime", "event": "death", "step": "250", "at": "500"}
+    release = federation.released(federation.ask("kaplan-meier", "myeloid", typed, epsilon=0.4, name="curve-noisy"))
+    assert release["guarantee"]["epsilon"] == 0.4
+    rows = federation.pooled("myeloid")
+    curve = KaplanMeierFitter().fit(rows["futime"], rows["death"])
+    (arm,) = release["result"]["arms"]
+    assert arm["at"][0]["survival"] == pytest.approx(float(curve.predict(500)), abs=0.25)
+    assert release["result"]["patients"] == pytest.approx(len(rows), abs=450)
+
+
 def test_a_private_count_is_noisy_near_the_truth_and_charged_at_every_site(federation: Running) -> None:
     release = federation.released(federation.ask("histogram", "myeloid", {"column": "flt3"}, epsilon=0.5))
     true = federation.pooled("myeloid")["flt3"].value_counts().sort_index().to_numpy()
