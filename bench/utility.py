@@ -50,7 +50,6 @@ _SCHEMA = Schema.from_dict(
 _CURVES = {"time": "years", "event": "died", "group": "male"}
 _RIGHT = "age + wbc + arm + male"
 _ASKED: tuple[tuple[str, str, Mapping[str, str]], ...] = (
-    ("a count of ten", "histogram", {"column": "age", "bins": "10"}),
     ("a mean", "mean", {"column": "age"}),
     (
         "a mean in Table 1, of 6 columns by 2 groups",

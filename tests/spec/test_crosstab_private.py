@@ -91,6 +91,13 @@ def test_a_trend_is_told_where_one_side_has_two_levels():
     assert independence(rising[:2], 1.0)["trend"] is None
 
 
+def test_cells_are_weighed_by_all_of_their_variance():
+    table = np.array([[400.0, 100.0], [300.0, 200.0]])
+    expected = np.outer(table.sum(1), table.sum(0)) / table.sum()
+    told = independence(table, 15.0)["chi_square"]["statistic"]
+    assert told == pytest.approx(((table - expected) ** 2 / (expected + 15.0**2)).sum())
+
+
 def test_more_noise_is_wider():
     table = np.array([[400.0, 100.0], [300.0, 200.0]])
     quiet, loud = (effects(table, deviation, 0.95)["odds_ratio"] for deviation in (0.0, 20.0))
