@@ -31,12 +31,13 @@ def verbs(commands: Any) -> None:
     )
     parser.add_argument("--output", metavar="FOLDER", type=Path, required=True, help="where to write the report")
     parser.add_argument("--show-code", action="store_true", help="include the notebook's code")
+    parser.add_argument("--pdf", action="store_true", help="also print a PDF beside it, where Chromium is installed")
     parser.set_defaults(run=report)
 
 
 def report(arguments: argparse.Namespace) -> int:
-    """Write the report and print its path."""
-    from synthema_kernel.reports import find_template, run_report
+    """Write the report and print its path; with ``--pdf``, that of the PDF too."""
+    from synthema_kernel.reports import find_template, print_pdf, run_report
     from synthema_kernel.settings import Settings
 
     Settings.from_environment(os.environ)  # say so now rather than from inside the kernel
@@ -48,6 +49,8 @@ def report(arguments: argparse.Namespace) -> int:
         show_code=arguments.show_code,
     )
     print(page)
+    if arguments.pdf:
+        print(print_pdf(page))
     return 0
 
 

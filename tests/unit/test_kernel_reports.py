@@ -17,9 +17,10 @@ import synthema_views
 from support.builders import plan
 from support.code import code_plan, per_patient
 from support.federation import RESEARCHER, TOKEN, URL, FakeFederation, served
-from synthema_core.errors import InvalidInput, NotFound
+from synthema_core.errors import InvalidInput, NotFound, Unavailable
 from synthema_kernel.cli import read_parameters
 from synthema_kernel.client import FederationClient
+from synthema_kernel.reports import print_pdf
 from synthema_kernel.reports.page import to_page
 from synthema_kernel.reports.templates import find_template, notebooks_folder
 
@@ -80,6 +81,20 @@ def test_the_survival_report_is_one_offline_page_and_submits_nothing(tmp_path: P
     assert TOKEN not in text
     assert federation.calls
     assert all(call.startswith("GET ") for call in federation.calls)
+
+
+@pytest.mark.browser
+def test_a_report_can_be_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "survival.html"
+    page.write_text("<!doctype html><title>Report</title><h1>Survival</h1><p>Of forty patients.</p>")
+    printed = print_pdf(page)
+    assert printed == tmp_path / "survival.pdf"
+    assert printed.read_bytes().startswith(b"%PDF-")
+    assert len(printed.read_bytes()) > 2000
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Unavailable, match="there is none") as caught:
+        print_pdf(page)
+    assert str(page) in caught.value.hint
 
 
 def test_results_of_code_are_in_a_report_as_others_are(tmp_path: Path) -> None:
