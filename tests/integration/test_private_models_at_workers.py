@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
+from scipy.stats import chi2
 
 from support.builders import NOW
 from support.hospitals import Running, Trio, closing, trio_in
@@ -40,17 +41,19 @@ def test_a_job_with_noise_in_all_its_rounds(trio: Trio, analysis: str) -> None:
     mechanism = mechanism_of(plan, job.analysis)
     assert mechanism is not None
     variance = mechanism.sum_variance(len(trio))
-    spread: list[float] = []
+    spread: list[Floats] = []
 
     def ask(round_index: int, values: Floats) -> Sums:
         total = job.total(job.ask(round_index, values))
         noise = (total - sum(job.plain(values).values())).view(np.int64).astype(np.float64)
-        spread.append(float((noise**2).mean() / variance))
+        spread.append(noise**2 / variance)
         return Sums(plan.layout.dequantise(total), len(trio), variance)
 
     with closing(job.workers):
         done, rounds = conduct(job.analysis, ask)
     assert rounds == len(spread) == job.analysis.max_rounds
-    assert 0.5 < np.mean(spread) < 2.0, "the noise is of the size that the result is told of"
+    squares = np.concatenate(spread)
+    least, most = chi2.ppf([1e-6, 1 - 1e-6], len(squares))
+    assert least < squares.sum() < most, "the noise is of the size that the result is told of"
     counted: Json = done.result["total" if analysis == "crosstab-private" else "patients"]
     assert counted == pytest.approx(PATIENTS, abs=40)

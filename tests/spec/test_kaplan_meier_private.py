@@ -170,7 +170,7 @@ def test_a_patient_with_many_rows_counts_once_and_as_one_that_is_cut(schema):
 
 
 def test_a_sum_at_its_bound_is_clipped_and_not_refused(schema, monkeypatch):
-    monkeypatch.setattr("synthema_core.analyses.survival.kaplan_meier_private._MOST_PATIENTS", 2.0)
+    monkeypatch.setattr("synthema_core.analyses.noisy_cells._MOST_PATIENTS", 2.0)
     question = asks(schema)
     rows = {"t2": np.full(9, 400.0), "d3": np.ones(9)}
     assert question.contribution(rows, NOTHING, Patients.one_a_row(rows)).max() == 2

@@ -18,20 +18,17 @@ from synthema_core.analyses.base import Done, Patients, Rows, Sums
 from synthema_core.analyses.descriptive.noisy_contingency import effects, independence
 from synthema_core.analyses.descriptive.noisy_tables import plausible
 from synthema_core.analyses.descriptive.two_way import OPTIONS, TwoWay, side
+from synthema_core.analyses.noisy_cells import NoisyCells
 from synthema_core.analyses.options import Options, read_back
 from synthema_core.canonical import Json
 from synthema_core.errors import InvalidPlan
 from synthema_core.privacy.bounding import Bounding
 from synthema_core.schemas import Schema
-from synthema_core.secure_sum.layout import Block, Floats, Layout
-
-_MOST_PATIENTS = 10_000_000.0
-_FRACTIONAL_BITS = 16
-"""A patient is 2**16 ring steps, as in `histogram`."""
+from synthema_core.secure_sum.layout import Floats
 
 
 @dataclass(frozen=True, slots=True)
-class PrivateCrosstab(TwoWay):
+class PrivateCrosstab(NoisyCells, TwoWay):
     """How many patients have which levels of two columns, with noise.
 
     Parameters
@@ -44,7 +41,6 @@ class PrivateCrosstab(TwoWay):
 
     name: ClassVar[str] = "crosstab-private"
     title: ClassVar[str] = "Patients by two categories, with noise"
-    private: ClassVar[bool] = True
     exact_form: ClassVar[str] = "crosstab"
 
     @classmethod
@@ -67,37 +63,19 @@ class PrivateCrosstab(TwoWay):
             raise InvalidPlan("The Plan's columns or levels are not the schema's.", "Plan again.")
 
     @property
-    def _cells(self) -> int:
+    def cells(self) -> int:
         """Those of the table, and one of who is left out."""
         return math.prod(self.shape) + 1
 
-    @property
-    def layout(self) -> Layout:
-        cells = Block("cells", self._cells, _MOST_PATIENTS, _FRACTIONAL_BITS)
-        return Layout((cells, self._cut_block) if self._cut_block else (cells,))
-
-    @property
-    def _cut_block(self) -> Block | None:
-        return cuts.cut_block(_MOST_PATIENTS, _FRACTIONAL_BITS) if self.cuts else None
-
-    @property
-    def sensitivity(self) -> float:
-        """A patient adds one to a cell, and to those who are cut."""
-        return math.hypot(2.0**_FRACTIONAL_BITS, 2.0**self._cut_block.fractional_bits if self._cut_block else 0.0)
-
-    def steps_per_unit(self, sites: int) -> float:  # noqa: ARG002  a count is its sum
-        return 2.0**_FRACTIONAL_BITS
-
     def contribution(self, rows: Rows, values: Floats, patients: Patients, /) -> Floats:  # noqa: ARG002  no iterate
-        """Patients in each cell, then those left out. At its bound it is clipped: a refusal would tell of rows."""
+        """Patients in each cell, then those left out."""
         bounded = Bounding(1).apply({name: rows[name] for name in self.columns}, patients)
         cells = self.cell_of(bounded.rows)
-        counts = np.bincount(np.where(cells < 0, self._cells - 1, cells), minlength=self._cells)
-        added = np.append(counts, bounded.cut.sum()) if self.cuts else counts
-        return np.minimum(added.astype(np.float64), _MOST_PATIENTS)
+        counts = np.bincount(np.where(cells < 0, self.cells - 1, cells), minlength=self.cells)
+        return self.added(counts.astype(np.float64), bounded)
 
     def advance(self, memory: Any, sums: Sums) -> Done:  # noqa: ARG002  one Round needs no memory
-        cells, deviation = sums.blocks["cells"], sums.deviation(self.layout.blocks[0])
+        cells, deviation = sums.blocks["cells"], self.deviation_in(sums)
         table = cells[:-1].reshape(self.shape)
         known = self.known(table)
         return Done(
@@ -114,12 +92,7 @@ class PrivateCrosstab(TwoWay):
                 "suppressed": False,
                 "tests": independence(known, deviation),
                 "effects": effects(known, deviation, self.confidence) if known.shape == (2, 2) else None,
-                "bounding": cuts.told(
-                    "Each patient counts once, by one row" if self.cuts else "Each patient counts once",
-                    sums,
-                    self._cut_block,
-                    self.confidence,
-                ),
+                "bounding": self.bounding_told(sums),
             }
         )
 

@@ -41,7 +41,6 @@ class CompetingRisks(FollowUp):
     confidence: float
     at: tuple[float, ...]
 
-    max_rounds: ClassVar[int] = 1
     answer_seconds: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
@@ -125,6 +124,10 @@ class CompetingRisks(FollowUp):
         inside = arm >= 0
         counts = np.bincount((arm * shape.length + place)[inside], minlength=len(self.arms) * shape.length)
         return counts.astype(np.float64)
+
+    @property
+    def max_rounds(self) -> int:
+        return 1
 
     def begin(self) -> Next:
         return Next(np.zeros(0))

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from synthema_core.analyses import cuts
 from synthema_core.analyses.base import Done, Patients, Rows, Sums
 from synthema_core.analyses.columns import Column, event_field, time_field
-from synthema_core.analyses.cuts import cut_block
 from synthema_core.analyses.descriptive.summary_variables import round_step
+from synthema_core.analyses.noisy_cells import NoisyCells
 from synthema_core.analyses.options import Options, read_back
 from synthema_core.analyses.survival.competing_curves import Arm, Shape
 from synthema_core.analyses.survival.competing_risks import FIRST, CompetingRisks
@@ -23,15 +21,14 @@ from synthema_core.canonical import Json
 from synthema_core.errors import InvalidInput, InvalidPlan
 from synthema_core.privacy.bounding import Bounding
 from synthema_core.schemas import Schema
-from synthema_core.secure_sum.layout import Block, Floats, Layout
+from synthema_core.secure_sum.layout import Floats
 
 _USUAL_STEPS, _MOST_STEPS = 20, 500
-_MOST_PATIENTS, _BITS = 10_000_000.0, 16
 _OPTIONS = ("time", "event", "competing", "group", "by-levels", "step", "horizon", "at", "confidence")
 
 
 @dataclass(frozen=True, slots=True)
-class PrivateCumulativeIncidence(CompetingRisks):
+class PrivateCumulativeIncidence(NoisyCells, CompetingRisks):
     """How often an event comes first, by group, with noise.
 
     Parameters
@@ -44,10 +41,7 @@ class PrivateCumulativeIncidence(CompetingRisks):
 
     name: ClassVar[str] = "cumulative-incidence-private"
     title: ClassVar[str] = "Cumulative incidence, with noise"
-    private: ClassVar[bool] = True
     exact_form: ClassVar[str] = "cumulative-incidence"
-    exact_times: ClassVar[bool] = False
-    time_step: ClassVar[float | None] = None
 
     def __post_init__(self) -> None:
         CompetingRisks.__post_init__(self)
@@ -85,32 +79,17 @@ class PrivateCumulativeIncidence(CompetingRisks):
         return Shape(len(self.causes), self.steps, 0.5)
 
     @property
-    def layout(self) -> Layout:
-        cells = Block("cells", len(self.arms) * self._shape.length, _MOST_PATIENTS, _BITS)
-        return Layout((cells, self._cut) if self._cut else (cells,))
-
-    @property
-    def _cut(self) -> Block | None:
-        return cut_block(_MOST_PATIENTS, _BITS) if self.cuts else None
-
-    @property
-    def sensitivity(self) -> float:
-        """A patient adds one to one cell, and a part of one to those for whom something was cut."""
-        return math.hypot(2.0**_BITS, 2.0**self._cut.fractional_bits if self._cut else 0.0)
-
-    def steps_per_unit(self, sites: int) -> float:  # noqa: ARG002  a count is its sum
-        return 2.0**_BITS
+    def cells(self) -> int:
+        return len(self.arms) * self._shape.length
 
     def contribution(self, rows: Rows, values: Floats, patients: Patients, /) -> Floats:  # noqa: ARG002  no iterate
-        """At its bound it is clipped, as a refusal would tell of rows."""
         bounded = Bounding(1).apply({name: rows[name] for name in self.columns}, patients)
         cell = np.maximum(self.step_of(bounded.rows[self.time.name]), 1) - 1
         counts = self.counts_of(bounded.rows, self._shape, cell)
-        added = np.append(counts, float(bounded.cut.sum())) if self.cuts else counts
-        return np.minimum(added, _MOST_PATIENTS)
+        return self.added(counts, bounded)
 
     def advance(self, memory: Any, sums: Sums) -> Done:  # noqa: ARG002  one Round needs no memory
-        shape, deviation = self._shape, sums.deviation(self.layout.blocks[0])
+        shape, deviation = self._shape, self.deviation_in(sums)
         grid = np.arange(1, shape.cells + 1, dtype=np.float64) * self.step
         counts = sums.blocks["cells"].reshape(len(self.arms), shape.length)
         arms = [Arm(shape, own, deviation**2) for own in counts]
@@ -129,12 +108,7 @@ class PrivateCumulativeIncidence(CompetingRisks):
                 "at": told.differences(self.at),
                 "private": True,
                 "noise_standard_deviation": deviation,
-                "bounding": cuts.told(
-                    "Each patient counts once, by one row" if self.cuts else "Each patient counts once",
-                    sums,
-                    self._cut,
-                    self.confidence,
-                ),
+                "bounding": self.bounding_told(sums),
                 "notes": [
                     FIRST,
                     f"Counts of each step had noise of a standard deviation of about {deviation:.3g} patients.",

@@ -8,17 +8,16 @@ the number of arms and steps. Where the schema allows a patient several rows, on
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from synthema_core.analyses import cuts
-from synthema_core.analyses.base import Done, Next, Patients, Rows, Sums
+from synthema_core.analyses.base import Done, Patients, Rows, Sums
 from synthema_core.analyses.columns import Column, Factor, event_field, time_field
 from synthema_core.analyses.descriptive.summary_variables import round_step
+from synthema_core.analyses.noisy_cells import NoisyCells
 from synthema_core.analyses.options import Options, check_confidence, read_back
 from synthema_core.analyses.survival.follow_up import (
     FollowUp,
@@ -29,20 +28,18 @@ from synthema_core.analyses.survival.follow_up import (
 )
 from synthema_core.analyses.survival.kaplan_meier_noise import Noisy
 from synthema_core.canonical import Json
-from synthema_core.errors import InvalidInput, InvalidPlan, Refused
+from synthema_core.errors import InvalidInput, InvalidPlan
 from synthema_core.privacy.bounding import Bounding
 from synthema_core.schemas import Schema
-from synthema_core.secure_sum.layout import Block, Floats, Layout
+from synthema_core.secure_sum.layout import Floats
 
 _USUAL_STEPS = 20
 _MOST_STEPS = 500
-_MOST_PATIENTS = 10_000_000.0
-_BITS = 16
 _OPTIONS = ("time", "event", "group", "by-levels", "step", "horizon", "at", "rmst", "confidence")
 
 
 @dataclass(frozen=True, slots=True)
-class PrivateKaplanMeier(FollowUp):
+class PrivateKaplanMeier(NoisyCells, FollowUp):
     """Survival by group, with noise. Parameters as for `KaplanMeier`.
 
     Parameters
@@ -58,11 +55,7 @@ class PrivateKaplanMeier(FollowUp):
 
     name: ClassVar[str] = "kaplan-meier-private"
     title: ClassVar[str] = "Kaplan-Meier survival, with noise"
-    private: ClassVar[bool] = True
     exact_form: ClassVar[str] = "kaplan-meier"
-    answer_seconds: ClassVar[float] = 0.0
-    exact_times: ClassVar[bool] = False
-    time_step: ClassVar[float | None] = None
 
     def __post_init__(self) -> None:
         FollowUp.__post_init__(self)
@@ -131,40 +124,15 @@ class PrivateKaplanMeier(FollowUp):
             raise InvalidPlan("The Plan's columns, levels or time grid are not the schema's.", "Plan again.")
 
     @property
-    def _cells(self) -> int:
-        """Of an arm."""
+    def _arm_cells(self) -> int:
         return 2 * self.steps + 1
 
     @property
-    def layout(self) -> Layout:
-        cells = Block("cells", len(self.arms) * self._cells, _MOST_PATIENTS, _BITS)
-        return Layout((cells, self._cut) if self._cut else (cells,))
-
-    @property
-    def _cut(self) -> Block | None:
-        return cuts.cut_block(_MOST_PATIENTS, _BITS) if self.cuts else None
-
-    @property
-    def max_rounds(self) -> int:
-        return 1
-
-    @property
-    def sensitivity(self) -> float:
-        """A patient adds one to one cell, and a part of one to those for whom something was cut."""
-        return math.sqrt(4**_BITS + (4**self._cut.fractional_bits if self._cut else 0))
-
-    def steps_per_unit(self, sites: int) -> float:  # noqa: ARG002  a count is its sum
-        return 2.0**_BITS
-
-    def begin(self) -> Next:
-        return Next(np.zeros(0))
-
-    def check_input(self, values: Floats) -> None:
-        if values.shape != (0,):
-            raise Refused("This analysis takes no input.", rule="iterate")
+    def cells(self) -> int:
+        return len(self.arms) * self._arm_cells
 
     def contribution(self, rows: Rows, values: Floats, patients: Patients, /) -> Floats:  # noqa: ARG002  no iterate
-        """Of each arm: deaths and censored by step, and those beyond; at the bound clipped, as a refusal would tell."""
+        """Of each arm: deaths and censored by step, and those beyond."""
         bounded = Bounding(1).apply({name: rows[name] for name in self.columns}, patients)
         arm = self.arm_of(bounded.rows)
         inside = arm >= 0
@@ -172,14 +140,13 @@ class PrivateKaplanMeier(FollowUp):
         died = bounded.rows[self.event.name][inside] == 1
         step = np.maximum(self.step_of(bounded.rows[self.time.name][inside]), 1) - 1
         cell = np.where(step < self.steps, step + np.where(died, 0, self.steps), 2 * self.steps)
-        counts = np.bincount(arm * self._cells + cell, minlength=len(self.arms) * self._cells).astype(np.float64)
-        added = np.append(counts, float(bounded.cut.sum())) if self.cuts else counts
-        return np.minimum(added, _MOST_PATIENTS)
+        counts = np.bincount(arm * self._arm_cells + cell, minlength=self.cells).astype(np.float64)
+        return self.added(counts, bounded)
 
     def advance(self, memory: Any, sums: Sums) -> Done:  # noqa: ARG002  one Round needs no memory
-        deviation = sums.deviation(self.layout.blocks[0])
+        deviation = self.deviation_in(sums)
         grid = np.arange(self.steps + 1, dtype=np.float64) * self.step
-        counts = sums.blocks["cells"].reshape(len(self.arms), self._cells)
+        counts = sums.blocks["cells"].reshape(len(self.arms), self._arm_cells)
         noisy = Noisy(self.arms, counts, deviation, grid, self.confidence)
         arms = [noisy.arm(index, self.at) for index in range(len(self.arms))]
         return Done(
@@ -198,14 +165,10 @@ class PrivateKaplanMeier(FollowUp):
                 "at": noisy.differences(self.at),
                 "private": True,
                 "noise_standard_deviation": deviation,
-                "bounding": cuts.told(self._kept, sums, self._cut, self.confidence),
+                "bounding": self.bounding_told(sums),
                 "notes": list[Json](self._notes(deviation)),
             }
         )
-
-    @property
-    def _kept(self) -> str:
-        return "Each patient counts once, by one row" if self.cuts else "Each patient counts once"
 
     @staticmethod
     def _notes(deviation: float) -> list[str]:
