@@ -198,7 +198,7 @@ def test_one_patient_changes_the_sum_by_no_more_than_the_sensitivity(data, rows_
 
     def steps(kept):
         own = {name: values[kept] for name, values in columns.items()}
-        with np.errstate(all="ignore"):
+        with np.errstate(all="raise"):
             added = question.contribution(own, np.zeros(0), Patients(owners[kept], b"key"))
         return question.layout.quantise(added).view(np.int64).astype(float)
 

@@ -115,6 +115,10 @@ class CompetingRisks(FollowUp):
         arm = self.group.indices(rows) if self.group else np.zeros(len(rows[self.time.name]), dtype=np.int64)
         return np.where(complete(rows, needed), arm, -1)
 
+    def ended_in(self, rows: Rows) -> NDArray[np.int64]:
+        """(n,): see `step_of`; 0 for a time that is missing, whose patient is in no arm."""
+        return self.step_of(np.nan_to_num(rows[self.time.name]))
+
     def counts_of(self, rows: Rows, shape: Shape, cell: NDArray[np.int64]) -> Floats:
         """(arms * length,): patients in each place of a `Shape`; `cell` is (n,), beyond the last for those beyond."""
         arm = self.arm_of(rows)

@@ -95,7 +95,7 @@ class CumulativeIncidence(CompetingRisks):
         return Shape(len(self.causes), self.steps + 1, 0.0)  # the first cell is the time 0
 
     def contribution(self, rows: Rows, values: Floats, _: Patients | None = None, /) -> Floats:  # noqa: ARG002  no iterate
-        return self.counts_of(rows, self._shape, self.step_of(rows[self.time.name]))
+        return self.counts_of(rows, self._shape, self.ended_in(rows))
 
     def advance(self, memory: Any, sums: Sums) -> Done:  # noqa: ARG002  one Round needs no memory
         shape = self._shape

@@ -84,7 +84,7 @@ class PrivateCumulativeIncidence(NoisyCells, CompetingRisks):
 
     def contribution(self, rows: Rows, values: Floats, patients: Patients, /) -> Floats:  # noqa: ARG002  no iterate
         bounded = Bounding(1).apply({name: rows[name] for name in self.columns}, patients)
-        cell = np.maximum(self.step_of(bounded.rows[self.time.name]), 1) - 1
+        cell = np.maximum(self.ended_in(bounded.rows), 1) - 1
         counts = self.counts_of(bounded.rows, self._shape, cell)
         return self.added(counts, bounded)
 
