@@ -52,6 +52,12 @@ def told(kept: str, sums: Sums, block: Block | None, confidence: float) -> dict[
     return {"kept": kept, "cut": cut, "statement": f"{kept}. {about}"}
 
 
+def told_of_one_row(sums: Sums, block: Block | None, confidence: float) -> dict[str, Json]:
+    """The same of an analysis by one row of each patient."""
+    by = ", by one row" if block else ""
+    return told(f"Each patient counts once{by}", sums, block, confidence)
+
+
 def estimate(count: float, deviation: float, confidence: float) -> dict[str, Any]:
     """A noisy number of patients, with an interval that contains the noise."""
     reach = float(ndtri(0.5 + confidence / 2)) * deviation

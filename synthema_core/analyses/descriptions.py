@@ -151,7 +151,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
             ("at", "t1,t2", "incidence to these times, compared where there are two groups"),
             _CONFIDENCE,
         ),
-        "cumulative-incidence --time t2 --event relapse --competing died --group group",
+        "cumulative-incidence --time t2 --event d2 --competing d1 --group group",
     ),
     "cumulative-incidence-private": Description(
         "The same with noise; `cumulative-incidence --epsilon E` asks for it.",
@@ -164,7 +164,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
             ("at", "t1,t2", "incidence to these times, compared where there are two groups"),
             _CONFIDENCE,
         ),
-        "cumulative-incidence-private --time t2 --event relapse --competing died --epsilon 3",
+        "cumulative-incidence-private --time t2 --event d2 --competing d1 --epsilon 3",
     ),
     "cox": Description(
         "Which covariates raise or lower the hazard of an event, and by how much? Stratified by site.",

@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from synthema_core.analyses import cuts
-from synthema_core.analyses.base import Next, Sums
+from synthema_core.analyses.base import Sums
+from synthema_core.analyses.one_round import OneRound
 from synthema_core.canonical import Json
-from synthema_core.errors import Refused
 from synthema_core.privacy.bounding import Bounded
 from synthema_core.secure_sum.layout import Block, Floats, Layout
 
@@ -19,7 +19,7 @@ _MOST_PATIENTS, _BITS = 10_000_000.0, 16
 """A patient is 2**16 ring steps, as in `histogram`."""
 
 
-class NoisyCells:
+class NoisyCells(OneRound):
     """Of a frozen dataclass with `cuts` and `confidence`; `cuts`: whether the schema allows a patient more than the one
     row that is kept, so that those are counted who have more.
     """
@@ -29,7 +29,6 @@ class NoisyCells:
     confidence: float
 
     private: ClassVar[bool] = True
-    answer_seconds: ClassVar[float] = 0.0
     exact_times: ClassVar[bool] = False
     time_step: ClassVar[float | None] = None
 
@@ -48,23 +47,12 @@ class NoisyCells:
         return cuts.cut_block(_MOST_PATIENTS, _BITS) if self.cuts else None
 
     @property
-    def max_rounds(self) -> int:
-        return 1
-
-    @property
     def sensitivity(self) -> float:
         """A patient adds one to one cell, and a part of one to those for whom something was cut."""
         return math.hypot(2.0**_BITS, 2.0**self._cut.fractional_bits if self._cut else 0.0)
 
     def steps_per_unit(self, sites: int) -> float:  # noqa: ARG002  a count is its sum
         return 2.0**_BITS
-
-    def begin(self) -> Next:
-        return Next(np.zeros(0))
-
-    def check_input(self, values: Floats) -> None:
-        if values.shape != (0,):
-            raise Refused("This analysis takes no input.", rule="iterate")
 
     def added(self, counts: Floats, bounded: Bounded) -> Floats:
         """A Contribution: at its bound it is clipped, as a refusal would tell of rows."""
@@ -76,5 +64,4 @@ class NoisyCells:
         return sums.deviation(self.layout.blocks[0])
 
     def bounding_told(self, sums: Sums) -> dict[str, Json]:
-        kept = "Each patient counts once, by one row" if self.cuts else "Each patient counts once"
-        return cuts.told(kept, sums, self._cut, self.confidence)
+        return cuts.told_of_one_row(sums, self._cut, self.confidence)

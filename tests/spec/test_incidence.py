@@ -144,6 +144,25 @@ def test_a_small_group_is_in_no_number(rows, fed):
     assert told["tests"] == []
 
 
+def test_after_the_last_patient_nothing_is_told(fed):
+    """The last two of six leave at 3 years: to then, and within its step, there is an incidence."""
+    rows = {
+        "years": np.array([1.0, 1.0, 2.0, 2.0, 3.0, 3.0]),
+        "relapsed": np.array([1.0, 0, 1, 0, 1, 0]),
+        "died": np.zeros(6),
+    }
+    told = fed.run(asks(at="0.1,1,1.2,3,3.2,3.25,9"), [rows])["arms"][0]["causes"][0]["at"]
+    assert [one["incidence"] for one in told] == pytest.approx([0, 1 / 6, 1 / 6, 0.6875, 0.6875, None, None])
+
+
+def test_between_the_ends_of_steps_a_life_table_is_straight(rows):
+    question = asks("cumulative-incidence-private", at="0.125,0.25,0.375,0.5")
+    told = release(question, [third(rows, place) for place in range(3)], 1.0, np.random.default_rng(1))
+    half, one, more, two = (own["incidence"] for own in told["arms"][0]["causes"][0]["at"])
+    assert half == pytest.approx(one / 2)
+    assert more == pytest.approx((one + two) / 2)
+
+
 def test_of_events_at_one_time_the_first_named_counts(fed):
     rows = {"years": np.array([1.0] * 6), "relapsed": np.array([1.0] * 6), "died": np.array([1.0] * 6)}
     assert fed.run(asks(), [rows])["arms"][0]["events"] == [6, 0]

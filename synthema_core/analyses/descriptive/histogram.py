@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthema_core.analyses import cuts
-from synthema_core.analyses.base import Done, Next, Patients, Rows, Sums
+from synthema_core.analyses.base import Done, Patients, Rows, Sums
 from synthema_core.analyses.columns import Column, Factor, complete, numeric_field
+from synthema_core.analyses.one_round import OneRound
 from synthema_core.analyses.options import Options, check_confidence, read_back
 from synthema_core.canonical import Json
-from synthema_core.errors import InvalidInput, InvalidPlan, Refused
+from synthema_core.errors import InvalidInput, InvalidPlan
 from synthema_core.privacy.bounding import ONE_ROW, Bounding
 from synthema_core.schemas import Kind, Schema
 from synthema_core.secure_sum.layout import Block, Floats, Layout
@@ -31,7 +32,7 @@ _ONE_ROW: Mapping[str, Json] = {"rows_per_patient": 1, "cells_per_patient": 1, "
 
 
 @dataclass(frozen=True, slots=True)
-class Histogram:
+class Histogram(OneRound):
     """A noisy count of the patients in each cell; those with several rows may be in several.
 
     Parameters
@@ -60,7 +61,6 @@ class Histogram:
     exact_form: ClassVar[str] = "histogram-exact"
     title: ClassVar[str] = "Patients by group, with noise"
     private: ClassVar[bool] = True
-    answer_seconds: ClassVar[float] = 0.0
     exact_times: ClassVar[bool] = False
     time_step: ClassVar[float | None] = None
 
@@ -152,10 +152,6 @@ class Histogram:
         return cuts.cut_block(_MOST_PATIENTS, _FRACTIONAL_BITS, self.bounding.cells_per_patient)
 
     @property
-    def max_rounds(self) -> int:
-        return 1
-
-    @property
     def sensitivity(self) -> float:
         """A patient adds one to each of so many cells, and one to those for whom something was cut."""
         squared = self.bounding.cells_per_patient * 4**_FRACTIONAL_BITS
@@ -179,13 +175,6 @@ class Histogram:
 
     def cohort_size(self, rows: Rows) -> int:
         return len(rows[self.source.name])
-
-    def begin(self) -> Next:
-        return Next(np.zeros(0))
-
-    def check_input(self, values: Floats) -> None:
-        if values.shape != (0,):
-            raise Refused("This analysis takes no input.", rule="iterate")
 
     def contribution(self, rows: Rows, values: Floats, patients: Patients, /) -> Floats:  # noqa: ARG002  no iterate
         """Patients in each cell, (cells,); and how many were cut, if any can be.

@@ -9,9 +9,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from synthema_core.analyses.base import Done, Next, Patients, Rows, Sums
+from synthema_core.analyses.base import Done, Patients, Rows, Sums
 from synthema_core.analyses.columns import MOST_PATIENTS, check_one_row_each
 from synthema_core.analyses.descriptive.histogram import Histogram
+from synthema_core.analyses.one_round import OneRound
 from synthema_core.analyses.options import Options, read_back
 from synthema_core.canonical import Json
 from synthema_core.disclosure.count_tables import hidden_in
@@ -24,7 +25,7 @@ _PARTS = ("column", "counted", "edges", "missing")
 
 
 @dataclass(frozen=True, slots=True)
-class ExactHistogram:
+class ExactHistogram(OneRound):
     """The cells of a Histogram, counted exactly.
 
     Parameters
@@ -39,7 +40,6 @@ class ExactHistogram:
     title: ClassVar[str] = "Patients by group"
     private: ClassVar[bool] = False
     private_form: ClassVar[str] = "histogram"
-    answer_seconds: ClassVar[float] = 0.0
     exact_times: ClassVar[bool] = False
     time_step: ClassVar[float | None] = None
 
@@ -75,10 +75,6 @@ class ExactHistogram:
         return Layout((Block("cells", len(self.counted.cells), MOST_PATIENTS),))
 
     @property
-    def max_rounds(self) -> int:
-        return 1
-
-    @property
     def sensitivity(self) -> float:
         return math.inf
 
@@ -87,12 +83,6 @@ class ExactHistogram:
 
     def cohort_size(self, rows: Rows) -> int:
         return int(np.count_nonzero(self.counted.cell_of(rows) >= 0))
-
-    def begin(self) -> Next:
-        return self.counted.begin()
-
-    def check_input(self, values: Floats) -> None:
-        self.counted.check_input(values)
 
     def contribution(self, rows: Rows, values: Floats, _: Patients | None = None, /) -> Floats:  # noqa: ARG002  no iterate
         cell = self.counted.cell_of(rows)

@@ -20,12 +20,13 @@ import numpy as np
 from scipy.special import ndtri
 
 from synthema_core.analyses import cuts
-from synthema_core.analyses.base import Done, Next, Patients, Rows, Sums
+from synthema_core.analyses.base import Done, Patients, Rows, Sums
 from synthema_core.analyses.columns import Column, complete, numeric_field
 from synthema_core.analyses.descriptive.ratio import Ratio
+from synthema_core.analyses.one_round import OneRound
 from synthema_core.analyses.options import Options, check_confidence, read_back
 from synthema_core.canonical import Json
-from synthema_core.errors import InvalidInput, InvalidPlan, Refused
+from synthema_core.errors import InvalidInput, InvalidPlan
 from synthema_core.privacy.bounding import Bounding
 from synthema_core.schemas import Schema
 from synthema_core.secure_sum.layout import Block, Floats, Layout
@@ -36,7 +37,7 @@ _BITS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Mean:
+class Mean(OneRound):
     """The mean of a column over patients.
 
     Parameters
@@ -59,7 +60,6 @@ class Mean:
     name: ClassVar[str] = "mean"
     title: ClassVar[str] = "Mean of a number, with noise"
     private: ClassVar[bool] = True
-    answer_seconds: ClassVar[float] = 0.0
     exact_times: ClassVar[bool] = False
     time_step: ClassVar[float | None] = None
 
@@ -137,10 +137,6 @@ class Mean:
         return cuts.cut_block(_MOST_PATIENTS, _BITS) if self.cuts else None
 
     @property
-    def max_rounds(self) -> int:
-        return 1
-
-    @property
     def sensitivity(self) -> float:
         """Of a patient with u = 0 or |u| = 1, for whom something was cut."""
         largest = (self._count.fractional_bits, _BITS, *([self._cut.fractional_bits] if self._cut else []))
@@ -159,13 +155,6 @@ class Mean:
 
     def cohort_size(self, rows: Rows) -> int:
         return int(complete(rows, self.columns).sum())
-
-    def begin(self) -> Next:
-        return Next(np.zeros(0))
-
-    def check_input(self, values: Floats) -> None:
-        if values.shape != (0,):
-            raise Refused("This analysis takes no input.", rule="iterate")
 
     def contribution(self, rows: Rows, values: Floats, patients: Patients, /) -> Floats:  # noqa: ARG002  no iterate
         """(3,) or (4,): patients with a value, sum of u, sum of 1 - u^2, patients for whom something was cut.

@@ -10,11 +10,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from synthema_core.analyses.base import Next, Rows
+from synthema_core.analyses.base import Rows
 from synthema_core.analyses.columns import Factor
+from synthema_core.analyses.one_round import OneRound
 from synthema_core.analyses.options import Options, check_confidence
 from synthema_core.canonical import Json
-from synthema_core.errors import InvalidInput, InvalidPlan, Refused
+from synthema_core.errors import InvalidInput, InvalidPlan
 from synthema_core.schemas import Schema
 from synthema_core.secure_sum.layout import Floats
 
@@ -24,7 +25,7 @@ _MISSING = ("", "missing")
 
 
 @dataclass(frozen=True, slots=True)
-class TwoWay:
+class TwoWay(OneRound):
     """How many patients have which levels of two columns.
 
     Parameters
@@ -38,7 +39,6 @@ class TwoWay:
     missing: bool
     confidence: float
 
-    answer_seconds: ClassVar[float] = 0.0
     exact_times: ClassVar[bool] = False
     time_step: ClassVar[float | None] = None
 
@@ -96,10 +96,6 @@ class TwoWay:
         rows, columns = self.levels
         return len(rows), len(columns)
 
-    @property
-    def max_rounds(self) -> int:
-        return 1
-
     def cohort_size(self, rows: Rows) -> int:
         return int(np.count_nonzero(self.cell_of(rows) >= 0))
 
@@ -112,13 +108,6 @@ class TwoWay:
                 for found, factor in ((row, self.row), (column, self.column))
             )
         return np.where((row >= 0) & (column >= 0), row * self.shape[1] + column, -1)
-
-    def begin(self) -> Next:
-        return Next(np.zeros(0))
-
-    def check_input(self, values: Floats) -> None:
-        if values.shape != (0,):
-            raise Refused("This analysis takes no input.", rule="iterate")
 
     def known(self, table: Floats) -> Floats:
         """Of those with both values: a missing one is no level of anything that is tested."""

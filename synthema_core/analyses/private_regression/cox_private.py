@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -24,9 +24,10 @@ from synthema_core.analyses.private_regression.hazards import Observed
 from synthema_core.analyses.private_regression.question import Asked, PrivateRegression
 from synthema_core.analyses.private_regression.results import estimates_of, notes_of, told
 from synthema_core.analyses.private_regression.vectors import Parts
+from synthema_core.analyses.regression.hazard_design import typed_design
 from synthema_core.canonical import Json
 from synthema_core.design import Design
-from synthema_core.errors import InvalidInput, InvalidPlan
+from synthema_core.errors import InvalidPlan
 from synthema_core.schemas import Schema
 from synthema_core.secure_sum.layout import Floats
 
@@ -62,19 +63,15 @@ class PrivateCox(PrivateRegression):
     @classmethod
     def from_options(cls, options: Mapping[str, str], schema: Schema) -> Self:
         typed = Options(cls.name, options, _OPTIONS)
+        return cls._typed(typed, schema, typed_design(typed, schema))
+
+    @classmethod
+    def _typed(cls, typed: Options, schema: Schema, design: Design) -> Self:
         time, longest = time_field(schema, typed.required("time"))
         event = event_field(schema, typed.required("event"))
-        if ("covariates" in typed) == ("formula" in typed):
-            raise InvalidInput("A model has --covariates or a --formula.", 'For example --formula "age + C(arm)".')
-        right = typed.required("formula") if "formula" in typed else " + ".join(typed.words("covariates"))
-        return cls(
-            time=Column.of(time),
-            event=Column.of(event),
-            horizon=typed.number("horizon", longest),
-            design=Design.read(right, schema),
-            cuts=schema.rows_per_patient > 1,
-            confidence=typed.confidence(),
-        )
+        horizon = typed.number("horizon", longest)
+        common = design, schema.rows_per_patient > 1, typed.confidence()
+        return cls(*common, Column.of(time), Column.of(event), horizon)
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> Self:
@@ -82,34 +79,21 @@ class PrivateCox(PrivateRegression):
 
     @classmethod
     def _read(cls, data: Mapping[str, Any]) -> Self:
-        return cls(
-            time=Column.from_dict(data["time"]),
-            event=Column.from_dict(data["event"]),
-            horizon=float(data["horizon"]),
-            design=Design.from_dict(data["design"]),
-            cuts=bool(data["cuts_counted"]),
-            confidence=float(data["confidence"]),
-        )
+        time, event = (Column.from_dict(data[name]) for name in ("time", "event"))
+        return cls(*cls.common(data), time, event, float(data["horizon"]))
 
     def parameters(self) -> dict[str, Json]:
-        return {
-            "time": self.time.to_dict(),
-            "event": self.event.to_dict(),
-            "horizon": self.horizon,
-            "design": self.design.to_dict(),
-            "cuts_counted": self.cuts,
-            "confidence": self.confidence,
-        }
+        own: dict[str, Json] = {"time": self.time.to_dict(), "event": self.event.to_dict(), "horizon": self.horizon}
+        return {**super(PrivateCox, self).parameters(), **own}
 
     def check_against(self, schema: Schema) -> None:
         typed = {
             "time": self.time.name,
             "event": self.event.name,
             "horizon": repr(self.horizon),
-            "formula": self.design.formula,
             "confidence": repr(self.confidence),
         }
-        if replace(type(self).from_options(typed, schema), design=self.design) != self:
+        if self._typed(Options(self.name, typed, _OPTIONS), schema, self.design) != self:
             raise InvalidPlan("The Plan's columns or times are not the schema's.", "Plan again.")
         if not self.design.matches(schema):
             raise InvalidPlan("The Plan's covariates, levels or ranges are not the schema's.", "Plan again.")
@@ -171,12 +155,12 @@ class PrivateCox(PrivateRegression):
         logs = begun.base + way @ fit.theta
         reach = float(ndtri(0.5 + self.confidence / 2)) * np.sqrt(np.diag(way @ fit.covariance(1.0) @ way.T))
         begins = np.append(0.0, self._ends[:-1])
-        told_, lengths = [], self._ends - begins
+        steps, lengths = [], self._ends - begins
         for place in range(_STEPS):
             low, rate, high = (
                 math.exp(min(50.0, float(logs[place] + move))) / float(lengths[place])
                 for move in (-reach[place], 0.0, reach[place])
             )
             times: dict[str, Json] = {"from": float(begins[place]), "to": float(self._ends[place])}
-            told_.append({**times, "hazard": rate, "lower": low, "upper": high})
-        return list[Json](told_)
+            steps.append({**times, "hazard": rate, "lower": low, "upper": high})
+        return list[Json](steps)

@@ -25,8 +25,7 @@ from synthema_core.analyses.private_regression.vectors import Parts
 from synthema_core.analyses.regression.glm_response import Family, Response
 from synthema_core.analyses.regression.glm_results import EFFECTS, TITLES
 from synthema_core.canonical import Json
-from synthema_core.design import Design, Quantity
-from synthema_core.design.formulae import split_formula
+from synthema_core.design import Design
 from synthema_core.errors import InvalidInput, InvalidPlan
 from synthema_core.schemas import Schema
 
@@ -53,15 +52,8 @@ class PrivateGlm(PrivateRegression):
     @classmethod
     def from_options(cls, options: Mapping[str, str], schema: Schema) -> Self:
         typed = Options(cls.name, options, _OPTIONS)
-        outcome, right = split_formula(typed.required("formula"))
-        offset = Quantity.read(typed.required("offset"), schema) if "offset" in typed else None
-        family = Family(typed.choice("family", tuple(Family), Family.GAUSSIAN))
-        return cls(
-            response=Response(family, Quantity.read(outcome, schema), offset),
-            design=Design.read(right, schema),
-            cuts=schema.rows_per_patient > 1,
-            confidence=typed.confidence(),
-        )
+        response, right = Response.typed(typed, schema)
+        return cls(Design.read(right, schema), schema.rows_per_patient > 1, typed.confidence(), response)
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> Self:
@@ -69,20 +61,10 @@ class PrivateGlm(PrivateRegression):
 
     @classmethod
     def _read(cls, data: Mapping[str, Any]) -> Self:
-        return cls(
-            response=Response.from_dict(data["response"]),
-            design=Design.from_dict(data["design"]),
-            cuts=bool(data["cuts_counted"]),
-            confidence=float(data["confidence"]),
-        )
+        return cls(*cls.common(data), Response.from_dict(data["response"]))
 
     def parameters(self) -> dict[str, Json]:
-        return {
-            "response": self.response.to_dict(),
-            "design": self.design.to_dict(),
-            "cuts_counted": self.cuts,
-            "confidence": self.confidence,
-        }
+        return {**super(PrivateGlm, self).parameters(), "response": self.response.to_dict()}
 
     def check_against(self, schema: Schema) -> None:
         if not (self.response.matches(schema) and self.design.matches(schema)):

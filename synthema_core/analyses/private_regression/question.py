@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -94,6 +95,14 @@ class PrivateRegression(ABC):
             raise InvalidPlan(
                 f"With noise, a model has at most {_MOST_TERMS} coefficients.", "Use fewer terms or levels."
             )
+
+    def parameters(self) -> dict[str, Json]:
+        return {"design": self.design.to_dict(), "cuts_counted": self.cuts, "confidence": self.confidence}
+
+    @staticmethod
+    def common(data: Mapping[str, Any]) -> tuple[Design, bool, float]:
+        """The first fields, from `parameters`."""
+        return Design.from_dict(data["design"]), bool(data["cuts_counted"]), float(data["confidence"])
 
     # What a regression says of itself
 

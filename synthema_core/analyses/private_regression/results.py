@@ -123,12 +123,7 @@ def told(question: PrivateRegression, course: Course, sums: Sums, estimates: Est
         "covariates": _covariates(question.design, estimates, first),
         "covariance": {"terms": list[Json](names), "values": estimates.covariance.tolist()},
         "noise_standard_deviation": deviation,
-        "bounding": cuts.told(
-            "Each patient counts once, by one row" if question.cuts else "Each patient counts once",
-            sums,
-            question.cut_block,
-            question.confidence,
-        ),
+        "bounding": cuts.told_of_one_row(sums, question.cut_block, question.confidence),
     }
 
 

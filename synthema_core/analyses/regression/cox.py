@@ -10,7 +10,7 @@ pooled patients, stratified by site, to 1e-6; sandwich standard errors too, whos
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -35,6 +35,7 @@ from synthema_core.analyses.regression.cox_grid import MOST_ROUNDS, GridCourse, 
 from synthema_core.analyses.regression.cox_results import described
 from synthema_core.analyses.regression.cox_site import Observed
 from synthema_core.analyses.regression.cox_stages import Course, Stage
+from synthema_core.analyses.regression.hazard_design import typed_design
 from synthema_core.analyses.regression.newton import LARGEST_PREDICTOR
 from synthema_core.analyses.regression.partial_likelihood import Ties
 from synthema_core.analyses.regression.time_scales import TimeScale
@@ -139,11 +140,7 @@ class Cox:
     def from_options(cls, options: Mapping[str, str], schema: Schema) -> Self:
         typed = Options(cls.name, options, _OPTIONS)
         check_one_row_each(schema, cls.name)
-        if ("formula" in typed) == ("covariates" in typed):
-            raise InvalidInput("A Cox model has either --covariates or a --formula.", "For example --covariates a,b.")
-        if "formula" in typed:
-            return cls._typed(typed, schema, Design.read(typed.required("formula"), schema))
-        return cls._typed(typed, schema, _design_of(typed.words("covariates"), schema))
+        return cls._typed(typed, schema, typed_design(typed, schema))
 
     @classmethod
     def _typed(cls, typed: Options, schema: Schema, design: Design) -> Self:
@@ -377,12 +374,6 @@ class Cox:
                     f"Too few patients are in the group '{label}'.",
                     "Leave the covariate out, or ask the sites for one with larger groups.",
                 )
-
-
-def _design_of(names: Sequence[str], schema: Schema) -> Design:
-    """Of these columns as they are, each a term."""
-    fields = [schema.field(name).to_dict() for name in names]
-    return Design.from_dict({"terms": [[name] for name in names], "fields": fields})
 
 
 def _risk_grid(typed: Options, longest: float, unit: str) -> RiskGrid | None:

@@ -27,8 +27,7 @@ from synthema_core.analyses.regression.glm_results import described
 from synthema_core.analyses.regression.glm_site import Observed
 from synthema_core.analyses.regression.newton import LARGEST_PREDICTOR
 from synthema_core.canonical import Json
-from synthema_core.design import Design, Quantity
-from synthema_core.design.formulae import split_formula
+from synthema_core.design import Design
 from synthema_core.errors import InvalidInput, InvalidPlan, Refused, RoundFailed
 from synthema_core.schemas import Schema
 from synthema_core.secure_sum.layout import Block, Floats, Layout
@@ -82,13 +81,9 @@ class Glm:
     def from_options(cls, options: Mapping[str, str], schema: Schema) -> Self:
         typed = Options(cls.name, options, _OPTIONS)
         check_one_row_each(schema, cls.name)
-        outcome, right = split_formula(typed.required("formula"))
-        more = [
-            Quantity.read(typed.required(name), schema) if name in typed else None for name in ("offset", "weights")
-        ]
-        family = Family(typed.choice("family", tuple(Family), Family.GAUSSIAN))
+        response, right = Response.typed(typed, schema)
         return cls(
-            response=Response(family, Quantity.read(outcome, schema), *more),
+            response=response,
             design=Design.read(right, schema),
             site_effects=typed.flag("site-effects") if "site-effects" in typed else True,
             l2=typed.number("l2", 0.0),

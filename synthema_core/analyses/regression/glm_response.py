@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from scipy.special import gammaln, xlogy
 
 from synthema_core.analyses.base import Rows
+from synthema_core.analyses.options import Options
 from synthema_core.canonical import Json
 from synthema_core.design import Quantity
+from synthema_core.design.formulae import split_formula
 from synthema_core.errors import InvalidInput
 from synthema_core.schemas import Kind, Schema
 from synthema_core.secure_sum.layout import Floats
@@ -62,6 +64,16 @@ class Response:
             )
         if self.weights is not None and not 0 <= self.weights.range[0] <= self.weights.range[1] < math.inf:
             raise InvalidInput(f"The weight '{self.weights.text}' may be negative.", "Use a column from 0 on.")
+
+    @classmethod
+    def typed(cls, typed: Options, schema: Schema) -> tuple[Self, str]:
+        """Of --formula, --family, --offset and --weights; and the right-hand side of the formula."""
+        outcome, right = split_formula(typed.required("formula"))
+        more = [
+            Quantity.read(typed.required(name), schema) if name in typed else None for name in ("offset", "weights")
+        ]
+        family = Family(typed.choice("family", tuple(Family), Family.GAUSSIAN))
+        return cls(family, Quantity.read(outcome, schema), *more), right
 
     def _check_outcome(self) -> None:
         outcome, kind = self.outcome, self.outcome.values.kind

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, TypeAlias
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from synthema_core.analyses.base import Next, Rows
-from synthema_core.analyses.columns import Column, Factor, complete, event_field
+from synthema_core.analyses.base import Rows
+from synthema_core.analyses.columns import Column, event_field
 from synthema_core.analyses.options import Options, check_confidence
 from synthema_core.analyses.survival.competing_curves import Shape
 from synthema_core.analyses.survival.follow_up import FollowUp, check_times
 from synthema_core.canonical import Json
-from synthema_core.errors import InvalidInput, InvalidPlan, Refused
+from synthema_core.errors import InvalidInput, InvalidPlan
 from synthema_core.schemas import Schema
 from synthema_core.secure_sum.layout import Floats
 
@@ -40,8 +40,6 @@ class CompetingRisks(FollowUp):
     competing: tuple[Column, ...]
     confidence: float
     at: tuple[float, ...]
-
-    answer_seconds: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
         FollowUp.__post_init__(self)
@@ -92,14 +90,6 @@ class CompetingRisks(FollowUp):
             **({"at": ",".join(map(repr, self.at))} if self.at else {}),
         }
 
-    def check_is(self, allowed: FollowUp, schema: Schema) -> None:
-        """Raise unless it is what the schema allows, but for the levels of the group."""
-        if self.group:
-            every = Factor.of(schema.field(self.group.column.name))
-            allowed = replace(allowed, group=every.only(code for code, _ in self.group.levels))
-        if allowed != self:
-            raise InvalidPlan("The Plan's columns, levels or time grid are not the schema's.", "Plan again.")
-
     @property
     def causes(self) -> tuple[Column, ...]:
         return (self.event, *self.competing)
@@ -108,12 +98,6 @@ class CompetingRisks(FollowUp):
     def columns(self) -> tuple[str, ...]:
         group = [self.group.column.name] if self.group else []
         return (self.time.name, *(cause.name for cause in self.causes), *group)
-
-    def arm_of(self, rows: Rows) -> NDArray[np.int64]:
-        """(n,): each patient's arm; -1 for those left out."""
-        needed = (self.time.name, *(cause.name for cause in self.causes))
-        arm = self.group.indices(rows) if self.group else np.zeros(len(rows[self.time.name]), dtype=np.int64)
-        return np.where(complete(rows, needed), arm, -1)
 
     def ended_in(self, rows: Rows) -> NDArray[np.int64]:
         """(n,): see `step_of`; 0 for a time that is missing, whose patient is in no arm."""
@@ -128,17 +112,6 @@ class CompetingRisks(FollowUp):
         inside = arm >= 0
         counts = np.bincount((arm * shape.length + place)[inside], minlength=len(self.arms) * shape.length)
         return counts.astype(np.float64)
-
-    @property
-    def max_rounds(self) -> int:
-        return 1
-
-    def begin(self) -> Next:
-        return Next(np.zeros(0))
-
-    def check_input(self, values: Floats) -> None:
-        if values.shape != (0,):
-            raise Refused("This analysis takes no input.", rule="iterate")
 
     def heading(self) -> dict[str, Json]:
         return {

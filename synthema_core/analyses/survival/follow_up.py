@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from synthema_core.analyses.base import Rows
 from synthema_core.analyses.columns import Column, Factor, complete
+from synthema_core.analyses.one_round import OneRound
 from synthema_core.analyses.options import Options
 from synthema_core.canonical import Json
 from synthema_core.errors import InvalidInput, InvalidPlan
@@ -28,7 +29,7 @@ Common: TypeAlias = tuple[Column, Column, Factor | None, float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class FollowUp:
+class FollowUp(OneRound):
     """How long patients stay free of an event, by group.
 
     Parameters
@@ -63,6 +64,14 @@ class FollowUp:
             "step": self.step,
             "horizon": self.horizon,
         }
+
+    def check_is(self, allowed: FollowUp, schema: Schema) -> None:
+        """Raise unless it is what the schema allows, but for the levels of the group."""
+        if self.group:
+            every = Factor.of(schema.field(self.group.column.name))
+            allowed = replace(allowed, group=every.only(code for code, _ in self.group.levels))
+        if allowed != self:
+            raise InvalidPlan("The Plan's columns, levels or time grid are not the schema's.", "Plan again.")
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -69,7 +69,7 @@ class Incidences:
                     "column": cause.name,
                     "label": cause.label,
                     "events": [int(count) for count in own],
-                    **curve.told(len(self.grid)),
+                    **curve.told(),
                     "at": [curve.at(time) for time in times],
                 }
                 for cause, own, curve in zip(self.causes, events, self.curves[place], strict=True)
@@ -104,7 +104,9 @@ class Curve:
 
     Parameters
     ----------
-    values, errors
+    grid
+        (cells,): where steps end.
+    values, lower, upper
         (followed,), as estimated.
     covariance
         (followed, followed).
@@ -133,37 +135,36 @@ class Curve:
                 for value, sampling, noise, exposed in zip(*(part.tolist() for part in parts), strict=True)
             ]
         lower, upper = (np.array([band[end] for band in bands]) for end in (0, 1))
-        return cls(grid[: len(values)], values, found.all, lower, upper, straight=bool(arm.variance))
+        return cls(grid, values, found.all, lower, upper, straight=bool(arm.variance))
 
     @property
     def _errors(self) -> Floats:
         errors: Floats = np.sqrt(np.maximum(np.diag(self.covariance), 0.0))
         return errors
 
-    def told(self, cells: int) -> dict[str, Json]:
+    def told(self) -> dict[str, Json]:
         """(cells,) each; None where it is not followed any more."""
-        shown = (self.values, self.lower, self.upper)
+        gone = [None] * (len(self.grid) - len(self.values))
+        told = {"incidence": self.values, "lower": self.lower, "upper": self.upper}
         if self.straight and len(self.values):
             weights = 1 / (self._errors**2 + 1e-12)
-            shown = tuple(1 - np.array(falling(1 - part, weights)) for part in shown)  # type: ignore[assignment]
-        gone = [None] * (cells - len(self.values))
-        names = ("incidence", "lower", "upper")
-        told = {name: [*part.tolist(), *gone] for name, part in zip(names, shown, strict=True)}
-        return {**told, "standard_error": [*self._errors.tolist(), *gone]}
+            told = {name: 1 - np.array(falling(1 - part, weights)) for name, part in told.items()}
+        told["standard_error"] = self._errors
+        return {name: [*part.tolist(), *gone] for name, part in told.items()}
 
     def _weights(self, time: float) -> Floats | None:
-        """Of the values at the ends of steps; None after the last."""
-        if not len(self.grid) or (time > self.grid[-1] + ON_GRID and self.straight):
+        """Of the values at the ends of steps; None after the last, as nobody is known to be observed then."""
+        first_after = int(np.searchsorted(self.grid, time + ON_GRID, side="right"))
+        at_end = first_after > 0 and abs(self.grid[first_after - 1] - time) <= ON_GRID
+        last = first_after - 1 if at_end or not self.straight else first_after
+        if last >= len(self.values):
             return None
-        weights = np.zeros(len(self.grid))
-        if not self.straight:
-            weights[np.searchsorted(self.grid - ON_GRID, time, side="right") - 1] = 1.0
-            return weights
-        place = min(int(np.searchsorted(self.grid + ON_GRID, time)), len(self.grid) - 1)
-        begin = self.grid[place - 1] if place else 0.0
-        weights[place] = (time - begin) / (self.grid[place] - begin)
-        if place:
-            weights[place - 1] = 1 - weights[place]
+        weights = np.zeros(len(self.values))
+        weights[last] = 1.0
+        if self.straight and not at_end:
+            begin = self.grid[last - 1] if last else 0.0
+            weights[last] = (time - begin) / (self.grid[last] - begin)
+            weights[:last][-1:] = 1 - weights[last]
         return weights
 
     def value_at(self, time: float) -> tuple[float, float] | None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from synthema_core.analyses.base import Done, Next, Patients, Rows, Sums
+from synthema_core.analyses.base import Done, Patients, Rows, Sums
 from synthema_core.analyses.columns import (
     MOST_PATIENTS,
     Column,
-    Factor,
     check_one_row_each,
     event_field,
     time_field,
@@ -29,7 +28,7 @@ from synthema_core.analyses.survival.follow_up import (
 from synthema_core.analyses.survival.survival_summaries import FollowedArm, difference_at, pairs_of, restricted_means
 from synthema_core.analyses.survival.survival_tables import at_risk, log_rank, median_time, survival_curve
 from synthema_core.canonical import Json
-from synthema_core.errors import InvalidPlan, Refused
+from synthema_core.errors import InvalidPlan
 from synthema_core.schemas import Schema
 from synthema_core.secure_sum.layout import Block, Floats, Layout
 
@@ -59,7 +58,6 @@ class KaplanMeier(FollowUp):
     title: ClassVar[str] = "Kaplan-Meier survival"
     private: ClassVar[bool] = False
     private_form: ClassVar[str] = "kaplan-meier-private"
-    answer_seconds: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
         FollowUp.__post_init__(self)
@@ -109,12 +107,7 @@ class KaplanMeier(FollowUp):
         typed |= {"exact-times": "yes"} if self.exact_times else {"step": repr(self.step)}
         typed |= {"at": ",".join(map(repr, self.at))} if self.at else {}
         typed |= {} if self.rmst is None else {"rmst": repr(self.rmst)}
-        allowed = type(self).from_options(typed, schema)
-        if self.group:
-            every = Factor.of(schema.field(self.group.column.name))
-            allowed = replace(allowed, group=every.only(code for code, _ in self.group.levels))
-        if allowed != self:
-            raise InvalidPlan("The Plan's columns, levels or time grid are not the schema's.", "Plan again.")
+        self.check_is(type(self).from_options(typed, schema), schema)
 
     @property
     def layout(self) -> Layout:
@@ -126,10 +119,6 @@ class KaplanMeier(FollowUp):
                 Block("beyond", arms, MOST_PATIENTS),
             )
         )
-
-    @property
-    def max_rounds(self) -> int:
-        return 1
 
     @property
     def sensitivity(self) -> float:
@@ -145,13 +134,6 @@ class KaplanMeier(FollowUp):
     @property
     def _cells(self) -> int:
         return self.steps + 1  # the first cell is the time 0
-
-    def begin(self) -> Next:
-        return Next(np.zeros(0))
-
-    def check_input(self, values: Floats) -> None:
-        if values.shape != (0,):
-            raise Refused("This analysis takes no input.", rule="iterate")
 
     def contribution(self, rows: Rows, values: Floats, _: Patients | None = None, /) -> Floats:  # noqa: ARG002  no iterate
         """Deaths (arms, cells), censored (arms, cells), beyond the horizon (arms,), one after another."""

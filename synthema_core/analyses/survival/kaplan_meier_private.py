@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from synthema_core.analyses.base import Done, Patients, Rows, Sums
-from synthema_core.analyses.columns import Column, Factor, event_field, time_field
+from synthema_core.analyses.columns import Column, event_field, time_field
 from synthema_core.analyses.descriptive.summary_variables import round_step
 from synthema_core.analyses.noisy_cells import NoisyCells
 from synthema_core.analyses.options import Options, check_confidence, read_back
@@ -116,12 +116,7 @@ class PrivateKaplanMeier(NoisyCells, FollowUp):
             "horizon": repr(self.horizon),
             "confidence": repr(self.confidence),
         }
-        allowed = replace(type(self).from_options(typed, schema), at=self.at, rmst=self.rmst)
-        if self.group:
-            every = Factor.of(schema.field(self.group.column.name))
-            allowed = replace(allowed, group=every.only(code for code, _ in self.group.levels))
-        if allowed != self:
-            raise InvalidPlan("The Plan's columns, levels or time grid are not the schema's.", "Plan again.")
+        self.check_is(replace(type(self).from_options(typed, schema), at=self.at, rmst=self.rmst), schema)
 
     @property
     def _arm_cells(self) -> int:
