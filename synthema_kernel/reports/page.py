@@ -85,7 +85,9 @@ img, svg { max-width: 100%; height: auto; }
   border-bottom: 1px solid rgba(128, 128, 128, .35); }
 .output_stderr { color: #b3261e; }
 footer { margin-top: 40px; font-size: 12px; opacity: .7; }
-@media print { body { padding: 0; } .synthema { break-inside: avoid; } }
+@page { margin: 16mm 14mm; }
+@media print { body { padding: 0; } svg, table, tr { break-inside: avoid; } h1, h2, h3, caption, .synthema > p {
+  break-after: avoid; } }
 """
 
 _PAGE = """<!DOCTYPE html>
