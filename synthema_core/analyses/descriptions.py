@@ -151,7 +151,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
             ("at", "t1,t2", "incidence to these times, compared where there are two groups"),
             _CONFIDENCE,
         ),
-        "cumulative-incidence --time t2 --event d2 --competing d1 --group group",
+        "cumulative-incidence --time t2 --event d2 --competing d1 --group group --step 180",
     ),
     "cumulative-incidence-private": Description(
         "The same with noise; `cumulative-incidence --epsilon E` asks for it.",

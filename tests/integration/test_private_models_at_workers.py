@@ -55,5 +55,7 @@ def test_a_job_with_noise_in_all_its_rounds(trio: Trio, analysis: str) -> None:
     squares = np.concatenate(spread)
     least, most = chi2.ppf([1e-6, 1 - 1e-6], len(squares))
     assert least < squares.sum() < most, "the noise is of the size that the result is told of"
+    same_in_all = "noise_standard_deviation" in done.result  # a Release says it of every number that it has
+    assert same_in_all == (analysis == "crosstab-private")
     counted: Json = done.result["total" if analysis == "crosstab-private" else "patients"]
     assert counted == pytest.approx(PATIENTS, abs=40)

@@ -105,7 +105,7 @@ def test_the_median_is_where_the_lines_cross_one_half(bmt, schema, fed):
 @pytest.mark.parametrize("seed", range(5))
 def test_what_is_shown_is_plausible(bmt, schema, fed, deviation, seed):
     result = noisy(asks(schema, group="disease", at="365", rmst="365"), fed.split(bmt, bmt["z9"]), deviation, seed)
-    assert result["private"] and result["noise_standard_deviation"] == pytest.approx(deviation)
+    assert result["private"] and result["noise_in_counts"] == pytest.approx(deviation)
     for arm in result["arms"]:
         assert arm["at_risk"] == sorted(arm["at_risk"], reverse=True) and min(arm["at_risk"]) >= 0
         assert arm["at_risk"][0] == arm["patients"] >= arm["events"] == sum(arm["deaths"])

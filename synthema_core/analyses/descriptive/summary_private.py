@@ -237,7 +237,7 @@ class PrivateSummary(Characteristics):
                 "tests": "no",
                 "min_patients": 0,
                 "private": True,
-                "noise_standard_deviation": deviation,
+                "noise_in_counts": deviation,
                 "variables": noisy.variables(self.variables),
                 "bounding": cuts.told(self._kept, sums, self._cut, self.confidence),
                 "notes": list[Json](self._notes(deviation)),

@@ -122,7 +122,7 @@ def told(question: PrivateRegression, course: Course, sums: Sums, estimates: Est
         "terms": _terms(question.design, estimates, first),
         "covariates": _covariates(question.design, estimates, first),
         "covariance": {"terms": list[Json](names), "values": estimates.covariance.tolist()},
-        "noise_standard_deviation": deviation,
+        "noise_in_sums": deviation,
         "bounding": cuts.told_of_one_row(sums, question.cut_block, question.confidence),
     }
 

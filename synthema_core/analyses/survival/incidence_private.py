@@ -107,7 +107,7 @@ class PrivateCumulativeIncidence(NoisyCells, CompetingRisks):
                 "tests": told.tests(),
                 "at": told.differences(self.at),
                 "private": True,
-                "noise_standard_deviation": deviation,
+                "noise_in_counts": deviation,
                 "bounding": self.bounding_told(sums),
                 "notes": [
                     FIRST,

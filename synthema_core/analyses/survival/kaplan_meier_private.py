@@ -159,7 +159,7 @@ class PrivateKaplanMeier(NoisyCells, FollowUp):
                 "restricted_means": None if self.rmst is None else noisy.restricted_means(self.rmst),
                 "at": noisy.differences(self.at),
                 "private": True,
-                "noise_standard_deviation": deviation,
+                "noise_in_counts": deviation,
                 "bounding": self.bounding_told(sums),
                 "notes": list[Json](self._notes(deviation)),
             }
