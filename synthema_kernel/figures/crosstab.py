@@ -35,7 +35,8 @@ def draw(result: _Values, small_print: Sequence[str] = ()) -> str:
 
 def _spoken(result: _Values) -> str:
     total = result["total"]
-    return "Some patients" if total is None else f"{total:,} patients"
+    about = "About " if result.get("private") else ""
+    return "Some patients" if total is None else f"{about}{total:,} patients"
 
 
 def _heights(result: _Values) -> list[float]:
